@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+# Every foreign library, found in one place. All are packages of Debian 12.
+find_package(Threads REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(UV REQUIRED IMPORTED_TARGET libuv>=1.44)
+pkg_check_modules(RDKAFKA REQUIRED IMPORTED_TARGET rdkafka>=2.0.2)
+pkg_check_modules(PQ REQUIRED IMPORTED_TARGET libpq>=15)
+pkg_check_modules(MAXMINDDB REQUIRED IMPORTED_TARGET libmaxminddb)
+pkg_check_modules(INIH REQUIRED IMPORTED_TARGET inih)
+pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
+if(BUILD_TESTING)
+    pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
+    pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
+endif()
+
+# llhttp: the system library where there is one (Debian 13), else the C sources that Debian 12 ships in node-llhttp.
+# Strict mode is a compile-time choice of 8.x and must be seen by the library and by its users alike.
+pkg_check_modules(LLHTTP IMPORTED_TARGET libllhttp)
+if(LLHTTP_FOUND)
+    add_library(llhttp ALIAS PkgConfig::LLHTTP)
+else()
+    set(llhttp_sources /usr/share/llhttp)
+    if(NOT EXISTS ${llhttp_sources}/llhttp.c)
+        message(FATAL_ERROR "llhttp is missing: install libllhttp-dev, or on Debian 12 node-llhttp")
+    endif()
+    add_library(llhttp STATIC ${llhttp_sources}/api.c ${llhttp_sources}/http.c ${llhttp_sources}/llhttp.c)
+    target_include_directories(llhttp SYSTEM PUBLIC /usr/share/include/llhttp)
+    target_compile_definitions(llhttp PUBLIC LLHTTP_STRICT_MODE=1)
+    target_compile_options(llhttp PRIVATE -w -O2)
+endif()
