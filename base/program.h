@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * program: the command line that all programs share: --config FILE, --set section.key=value (repeatable),
+ * --check-config,
+ * --print-config, --version, --help, then an optional command with arguments.
+ *
+ * program_start reads everything in the order of precedence and either returns RUN, or has done what was
+ * asked and says which exit code to leave with (sysexits: 0, EX_USAGE 64, EX_CONFIG 78, EX_NOINPUT 66).
+ * Start-up only; prints to stdout and stderr. */
+#ifndef BASE_PROGRAM_H
+#define BASE_PROGRAM_H
+
+#include "base/settings.h"
+
+struct program {
+    const char *name;    /* "footfall-collector" */
+    const char *summary; /* one line for --help */
+    const struct setting_row *rows;
+    size_t row_count;
+    void *values;
+    const char *passthrough;
+    /* Checks across settings (NULL: none): fills *why. */
+    enum status (*check)(const void *values, struct why *why);
+    /* "migrate\0one line of help" rows for --help, NULL-terminated; NULL: no commands. */
+    const struct program_command {
+        const char *name;
+        const char *arguments; /* for help: "ADDR…" */
+        const char *help;
+    } * commands;
+};
+
+struct program_call {
+    struct settings *settings; /* owned by the caller from now on */
+    const char *command;       /* NULL: run */
+    char **arguments;          /* borrowed from argv */
+    int argument_count;
+};
+
+/* True: go on with *call. False: leave with *exit_code. */
+bool program_start(const struct program *program, int argc, char **argv, struct program_call *call,
+                   int *exit_code);
+
+#endif
