@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * batch: messages decoded, located and encoded as rows, waiting to be written in one transaction.
+ *
+ * feed -> take_message -> batch_add_hit | batch_add_reject | batch_pass. Two batches take turns: while one is
+ * written the other is filled; nothing in it depends on what the first one changes (no dedup, no sessions:
+ * merge does these). Rows of processed_events are encoded at once in COPY BINARY form into one buffer; each
+ * hit remembers its span, so that duplicates are left out when the buffer is sent. Texts live in the batch's
+ * arena until batch_clear. Owned by the aggregator; loop thread. Bounded: BATCH_MAX_HITS messages and
+ * BATCH_MAX_BYTES of rows. */
+#ifndef AGGREGATOR_BATCH_H
+#define AGGREGATOR_BATCH_H
+
+#include "aggregator/place.h"
+#include "base/arena.h"
+#include "proto/hit.h"
+
+enum { BATCH_MAX_HITS = 5000, BATCH_MAX_BYTES = 32 * 1024 * 1024 };
+
+struct batch_position { /* where a message stood */
+    int partition;
+    int64_t offset;
+    wall_ms written; /* the record's Kafka timestamp */
+};
+
+struct batch_hit {
+    struct batch_position at;
+    bool has_stream;
+    bool is_duplicate; /* set by merge */
+    struct hit_stream stream;
+    int64_t seq;
+    int home; /* partition of the key host|ip */
+    ip_address ip;
+    wall_ms event_time;
+    slice host, url, referrer; /* in the batch's arena */
+    slice country, state, city;
+    bool is_bot;
+    uint32_t row_start, row_len; /* in rows */
+};
+
+struct batch_agent { /* a user agent of this batch that the dictionary may lack */
+    int64_t id;      /* XXH3-64 of the text */
+    slice text;
+};
+
+struct batch {
+    int partition_count; /* of the topic: for the home of a key */
+    size_t hit_count;
+    struct batch_hit *hits; /* in order of arrival */
+    size_t reject_count;
+    size_t message_count; /* hits + rejects + passed over */
+    struct buf rows;      /* COPY BINARY tuples of processed_events, no header, no trailer */
+    struct buf rejects;   /* COPY BINARY tuples of rejected_hits */
+    size_t agent_count;
+    struct batch_agent *agents; /* distinct within the batch */
+    size_t day_count;
+    int32_t *days;         /* distinct days (since 1970-01-01) of event times */
+    int64_t *next_offsets; /* by partition: last seen + 1, or -1: no message */
+    mono_ms first_at;      /* when the first message came in */
+    struct arena *arena;
+    struct batch_index *index; /* of days and agents; private */
+};
+
+struct batch *batch_new(int partition_count);
+void batch_free(struct batch **batch);
+void batch_clear(struct batch *batch);
+bool batch_is_empty(const struct batch *batch);
+/* Room for one more message of any legal size. */
+bool batch_has_room(const struct batch *batch, size_t max_messages);
+
+void batch_add_hit(struct batch *batch, const struct batch_position *at, const struct hit *hit,
+                   const struct place *place);
+/* raw is kept as it stood (bytea), at most HIT_MAX_BYTES of it. */
+void batch_add_reject(struct batch *batch, const struct batch_position *at, slice reason, slice raw);
+/* A record that is no hit (control): only the offset moves. */
+void batch_pass(struct batch *batch, const struct batch_position *at);
+
+#endif

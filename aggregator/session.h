@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * session: the algebra of sessions: one interval of hits of a visitor (ip, host), and how two of them become
+ * one.
+ *
+ * Two hits belong together iff they are at most `gap` apart (exactly the gap is together, as Flink's session
+ * windows have it). Every member of the value is order-free: sums, least, greatest; ties of the first and of
+ * the last hit are broken by the hit's content, so any order and grouping of merges gives the same bytes. The
+ * same value is an open session, a stored row, a change, a stray and the part that one hit adds. Pure, any
+ * thread. */
+#ifndef AGGREGATOR_SESSION_H
+#define AGGREGATOR_SESSION_H
+
+#include "base/address.h"
+#include "base/clock.h"
+
+struct session {
+    ip_address ip;
+    slice host;
+    wall_ms start; /* event time of the first hit */
+    wall_ms last;  /* event time of the last hit; the column end_session is last + gap */
+    int64_t events;
+    int64_t bot_events;
+    slice entry_url; /* of the first hit: least (time, url, referrer, country, state, city) */
+    slice referrer;
+    slice country; /* empty: unknown */
+    slice state;
+    slice city;
+    slice exit_url; /* of the last hit: greatest (time, url) */
+};
+
+bool session_is_same_key(const struct session *a, const struct session *b);
+/* True when a and b (of one key) are one session. */
+bool session_touches(const struct session *a, const struct session *b, int64_t gap_ms);
+/* *into becomes the union. Slices are borrowed from both. */
+void session_merge(struct session *into, const struct session *other);
+
+#endif

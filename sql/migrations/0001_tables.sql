@@ -1,0 +1,151 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- The tables of Footfall. Schema public holds what people query; schema footfall is the aggregator's own book-keeping.
+-- Forward only; applied in one transaction under an advisory lock by `footfall-aggregator migrate` or at start.
+
+CREATE SCHEMA IF NOT EXISTS footfall;
+
+-- One row a hit. The first six columns are those of the table it replaces: same names, order and types. No unique index:
+-- the offsets in footfall.partitions move in the transaction that stores the rows. Partitioned by day (footfall.make_day).
+CREATE TABLE processed_events (
+    ip              varchar,
+    event_timestamp timestamp(3) NOT NULL,  -- UTC
+    referrer        varchar,
+    host            varchar,
+    url             varchar,
+    geodata         varchar,                -- JSON text: country, state, city
+    hit_id          uuid,
+    user_agent_id   bigint,                 -- user_agents.id; NULL: none was sent
+    source          varchar,                -- beacon, pixel, mirror, log, api, other
+    country         varchar(2),
+    state           varchar,
+    city            varchar,
+    latitude        real,
+    longitude       real,
+    geo_source      varchar,                -- api, mmdb, private, none
+    flags           integer,                -- bot signals and remarks
+    received_at     timestamp(3),           -- when the collector took it, UTC
+    kafka_partition integer,
+    kafka_offset    bigint
+) PARTITION BY RANGE (event_timestamp);
+
+CREATE INDEX processed_events_time ON processed_events USING brin (event_timestamp);
+
+-- Each user agent text once; id is a 64-bit hash of the text, so writers need not ask for it.
+CREATE TABLE user_agents (
+    id         bigint PRIMARY KEY,
+    user_agent varchar NOT NULL
+);
+
+-- One row a closed session. A late hit takes a row back, merges and stores it again.
+CREATE TABLE session_events_aggregated_ip (
+    start_session timestamp(3) NOT NULL,
+    end_session   timestamp(3) NOT NULL,    -- last hit + gap
+    ip            varchar NOT NULL,
+    host          varchar NOT NULL,
+    web_events    bigint NOT NULL,
+    last_hit      timestamp(3) NOT NULL,
+    bot_events    bigint NOT NULL,
+    entry_url     varchar,
+    referrer      varchar,                  -- of the first hit
+    exit_url      varchar,
+    country       varchar(2),
+    state         varchar,
+    city          varchar
+);
+
+CREATE UNIQUE INDEX session_events_aggregated_ip_key ON session_events_aggregated_ip (host, ip, start_session);
+
+-- What could not be a hit, as it stood, with the reason.
+CREATE TABLE rejected_hits (
+    topic           varchar NOT NULL,
+    kafka_partition integer NOT NULL,
+    kafka_offset    bigint NOT NULL,
+    written_at      timestamp(3),           -- the record's Kafka timestamp
+    rejected_at     timestamp(3) NOT NULL DEFAULT (now() AT TIME ZONE 'UTC'),
+    reason          varchar NOT NULL,
+    raw             bytea
+);
+
+-- The fence: one row a partition. Whoever's random owner stands here may move it.
+CREATE TABLE footfall.partitions (
+    topic           varchar NOT NULL,
+    partition       integer NOT NULL,
+    next_offset     bigint  NOT NULL,       -- -2: the beginning of the log
+    version         bigint  NOT NULL DEFAULT 0,
+    owner           uuid,
+    owner_pid       integer,
+    owner_started   timestamptz,
+    stored_until    timestamp(3),           -- latest hit in any session this partition has stored
+    cluster_id      varchar,
+    partition_count integer,
+    PRIMARY KEY (topic, partition)
+) WITH (fillfactor = 50);
+
+-- Received numbers of each stream (one process start of a collector and one partition).
+CREATE TABLE footfall.received (
+    topic     varchar NOT NULL,
+    partition integer NOT NULL,
+    stream    varchar NOT NULL,
+    ranges    int8multirange NOT NULL,
+    PRIMARY KEY (topic, partition, stream)
+) WITH (fillfactor = 50);
+
+-- Open sessions as changes: a change replaces every earlier interval of its key that it overlaps; events = 0 closes.
+CREATE TABLE footfall.open_session_changes (
+    topic      varchar NOT NULL,
+    partition  integer NOT NULL,
+    version    bigint  NOT NULL,
+    ordinal    integer NOT NULL,
+    ip         varchar NOT NULL,
+    host       varchar NOT NULL,
+    start_hit  timestamp(3) NOT NULL,
+    last_hit   timestamp(3) NOT NULL,
+    events     bigint NOT NULL,
+    bot_events bigint NOT NULL,
+    entry_url  varchar,
+    referrer   varchar,
+    country    varchar(2),
+    state      varchar,
+    city       varchar,
+    exit_url   varchar
+);
+
+CREATE INDEX open_session_changes_partition ON footfall.open_session_changes (topic, partition, version);
+
+-- Parts of sessions that were read outside their key's home partition; the home's owner takes them.
+CREATE TABLE footfall.strays (
+    topic      varchar NOT NULL,
+    home       integer NOT NULL,
+    ip         varchar NOT NULL,
+    host       varchar NOT NULL,
+    start_hit  timestamp(3) NOT NULL,
+    last_hit   timestamp(3) NOT NULL,
+    events     bigint NOT NULL,
+    bot_events bigint NOT NULL,
+    entry_url  varchar,
+    referrer   varchar,
+    country    varchar(2),
+    state      varchar,
+    city       varchar,
+    exit_url   varchar
+);
+
+CREATE INDEX strays_home ON footfall.strays (topic, home);
+
+-- What is open now: the changes that no later change of their key replaces.
+CREATE VIEW footfall.open_sessions AS
+SELECT topic, partition, ip, host, start_hit, last_hit, events, bot_events, entry_url, referrer, country, state, city, exit_url
+  FROM footfall.open_session_changes c
+ WHERE events > 0
+   AND NOT EXISTS (SELECT FROM footfall.open_session_changes later
+                    WHERE later.topic = c.topic AND later.partition = c.partition
+                      AND later.ip = c.ip AND later.host = c.host
+                      AND later.start_hit <= c.last_hit AND later.last_hit >= c.start_hit
+                      AND (later.version, later.ordinal) > (c.version, c.ordinal));
+
+-- This deployment's name; the consumer group is called after it.
+CREATE TABLE footfall.deployment (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    id  uuid NOT NULL DEFAULT gen_random_uuid()
+);
+INSERT INTO footfall.deployment DEFAULT VALUES;
