@@ -60,7 +60,8 @@ struct batch {
     struct batch_index *index; /* of days and agents; private */
 };
 
-struct batch *batch_new(int partition_count);
+/* topic: first column of rejects; borrowed. */
+struct batch *batch_new(const char *topic, int partition_count);
 void batch_free(struct batch **batch);
 void batch_clear(struct batch *batch);
 bool batch_is_empty(const struct batch *batch);

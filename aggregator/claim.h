@@ -16,7 +16,7 @@
 struct claim_stream { /* the received set of one stream */
     struct hit_stream stream;
     struct received set;
-    bool changed; /* in the batch under way */
+    bool changed; /* set by merge, cleared by the store when it writes the set */
 };
 
 struct claim {

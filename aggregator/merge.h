@@ -16,6 +16,7 @@
 struct merge;
 
 struct merge_rules {
+    const char *topic; /* first column of changes and strays; borrowed */
     int64_t gap_ms;
     int64_t lateness_ms;
     size_t max_closed; /* sessions closed in one batch, so that a burst does not stall the loop: 5,000 */
@@ -49,6 +50,7 @@ struct merge_time {
     const int64_t
         *quiet_ms; /* by partition: how long at the end of the log without a message; -1: not at its end */
 };
+/* Also moves the claims' stored_until and change_rows to what they are once this batch is committed. */
 void merge_finish(struct merge *merge, const struct merge_time *time);
 
 /* What is to be written, valid until the next merge_start. COPY BINARY tuples without header and trailer. */

@@ -8,10 +8,10 @@
  * strays
  *                  -> rejects -> fence_move -> commit
  * Each is a list of named steps over one database connection, one operation at a time; the caller waits for
- * the callback before the next one. Safety is the partition's row: owner, next_offset and version are checked
- * under its lock first and again by the last statement; a COMMIT is never sent twice. What can fail is told
- * as one outcome; after anything but COMMITTED the caller throws away the claims of the batch. Owns the
- * database connection. Loop thread only. */
+ * the callback before the next one (also of another kind). Safety is the partition's row: owner, next_offset
+ * and version are checked under its lock first and again by the last statement; a COMMIT is never sent twice.
+ * What can fail is told as one outcome; after anything but COMMITTED the caller throws away the claims of the
+ * batch. Owns the database connection. Loop thread only. */
 #ifndef AGGREGATOR_STORE_H
 #define AGGREGATOR_STORE_H
 
@@ -25,7 +25,8 @@ struct store;
 enum store_outcome {
     STORE_DONE,     /* committed; claimed */
     STORE_FENCED,   /* another owner: `partition` names the first one */
-    STORE_RETRY,    /* connection, locks, serialization, server full or away: back off, claim again */
+    STORE_RETRY,    /* connection, locks, serialization, server full or away: back off, throw away every claim
+                       (they belong to one connection, which may be gone), claim again */
     STORE_BAD_DATA, /* SQLSTATE class 22: halve the batch */
     STORE_HALT,     /* class 23 or 42, changed cluster or partition count, ranges full: a person is needed */
 };
@@ -58,7 +59,7 @@ void store_claim(struct store *store, int partition, store_claimed_fn *on_claime
 
 /* Writes one batch. claims: all that take part (messages, sessions due, strays), ascending by partition,
  * non-empty; borrowed until the callback. On DONE the claims' next_offset, version, stored_until and
- * change_rows are those committed. */
+ * change_rows are those committed (the first two are set by the store, the others by merge). */
 struct store_batch {
     struct batch *batch;
     struct merge *merge;
