@@ -1,8 +1,24 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The tables of Footfall. Schema public holds what people query; schema footfall is the aggregator's own book-keeping.
--- Forward only; applied in one transaction under an advisory lock by `footfall-aggregator migrate` or at start.
+-- Forward only; applied in one transaction under an advisory lock by `footfall-aggregator migrate` or at start. By hand:
+-- `psql --single-transaction -f` with each file in order; each records itself in footfall.migrations.
 
 CREATE SCHEMA IF NOT EXISTS footfall;
+
+-- Which of these files were applied.
+CREATE TABLE footfall.migrations (
+    version    integer PRIMARY KEY,
+    name       varchar NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT now()
+);
+
+-- Who may do what: 0004_roles grants it. A file that makes a relation adds its rows here.
+CREATE TABLE footfall.rights (
+    relation   varchar NOT NULL,            -- with its schema
+    role       varchar NOT NULL,            -- footfall_writer, footfall_reader
+    privileges varchar NOT NULL,            -- SELECT, INSERT …
+    PRIMARY KEY (relation, role)
+);
 
 -- One row a hit. The first six columns are those of the table it replaces: same names, order and types. No unique index:
 -- the offsets in footfall.partitions move in the transaction that stores the rows. Partitioned by day (footfall.make_day).
@@ -149,3 +165,31 @@ CREATE TABLE footfall.deployment (
     id  uuid NOT NULL DEFAULT gen_random_uuid()
 );
 INSERT INTO footfall.deployment DEFAULT VALUES;
+
+INSERT INTO footfall.rights VALUES
+    ('public.processed_events',             'footfall_writer', 'SELECT, INSERT'),
+    ('public.user_agents',                  'footfall_writer', 'SELECT, INSERT'),
+    ('public.session_events_aggregated_ip', 'footfall_writer', 'SELECT, INSERT, DELETE'),
+    ('public.rejected_hits',                'footfall_writer', 'SELECT, INSERT'),
+    ('footfall.migrations',                 'footfall_writer', 'SELECT'),
+    ('footfall.rights',                     'footfall_writer', 'SELECT'),
+    ('footfall.partitions',                 'footfall_writer', 'SELECT, INSERT, UPDATE'),
+    ('footfall.received',                   'footfall_writer', 'SELECT, INSERT, UPDATE'),
+    ('footfall.open_session_changes',       'footfall_writer', 'SELECT, INSERT, DELETE'),
+    ('footfall.strays',                     'footfall_writer', 'SELECT, INSERT, DELETE'),
+    ('footfall.open_sessions',              'footfall_writer', 'SELECT'),
+    ('footfall.deployment',                 'footfall_writer', 'SELECT'),
+    ('public.processed_events',             'footfall_reader', 'SELECT'),
+    ('public.user_agents',                  'footfall_reader', 'SELECT'),
+    ('public.session_events_aggregated_ip', 'footfall_reader', 'SELECT'),
+    ('public.rejected_hits',                'footfall_reader', 'SELECT'),
+    ('footfall.migrations',                 'footfall_reader', 'SELECT'),
+    ('footfall.rights',                     'footfall_reader', 'SELECT'),
+    ('footfall.partitions',                 'footfall_reader', 'SELECT'),
+    ('footfall.received',                   'footfall_reader', 'SELECT'),
+    ('footfall.open_session_changes',       'footfall_reader', 'SELECT'),
+    ('footfall.strays',                     'footfall_reader', 'SELECT'),
+    ('footfall.open_sessions',              'footfall_reader', 'SELECT'),
+    ('footfall.deployment',                 'footfall_reader', 'SELECT');
+
+INSERT INTO footfall.migrations VALUES (1, '0001_tables');
