@@ -49,7 +49,8 @@ struct batch {
     size_t reject_count;
     size_t message_count; /* hits + rejects + passed over */
     struct buf rows;      /* COPY BINARY tuples of processed_events, no header, no trailer */
-    struct buf rejects;   /* COPY BINARY tuples of rejected_hits */
+    /* COPY BINARY tuples of rejected_hits: topic, kafka_partition, kafka_offset, written_at, reason, raw. */
+    struct buf rejects;
     size_t agent_count;
     struct batch_agent *agents; /* distinct within the batch */
     size_t day_count;

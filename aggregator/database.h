@@ -41,6 +41,8 @@ void database_close(struct database **database, void (*on_closed)(void *context)
 /* Connects (or connects anew) and sets the session up. */
 void database_open(struct database *database, database_reply_fn *on_open, void *context);
 bool database_is_open(const struct database *database);
+/* Which connection this is: counts up with each one that was opened. */
+uint64_t database_session(const struct database *database);
 /* Ends the connection, for one that is not to be trusted any more; nothing is under way. */
 void database_drop(struct database *database);
 /* False when there is no connection. */

@@ -53,7 +53,8 @@ struct merge_time {
 /* Also moves the claims' stored_until and change_rows to what they are once this batch is committed. */
 void merge_finish(struct merge *merge, const struct merge_time *time);
 
-/* What is to be written, valid until the next merge_start. COPY BINARY tuples without header and trailer. */
+/* What is to be written, valid until the next merge_start. COPY BINARY tuples without header and trailer, all
+ * columns in the order of sql/migrations/0001_tables.sql. */
 struct merge_output {
     struct buf closed;  /* session_events_aggregated_ip */
     struct buf changes; /* footfall.open_session_changes; versions are the claims' committed version + 1 */
