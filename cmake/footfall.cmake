@@ -42,14 +42,15 @@ function(footfall_library name)
     target_link_libraries(${target} PUBLIC footfall_flags ${ARG_LINK} PRIVATE ${ARG_PRIVATE})
 endfunction()
 
-# footfall_test(name SOURCES test_x.c LINK footfall_base) adds one cmocka program to ctest.
+# footfall_test(name SOURCES test_x.c LINK footfall_base) adds one cmocka program to ctest. RUN_BY: a script that runs
+# it, such as tests/lib/with_postgres.
 function(footfall_test name)
-    cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
+    cmake_parse_arguments(ARG "" "" "SOURCES;LINK;RUN_BY" ${ARGN})
     add_executable(${name} ${ARG_SOURCES})
     set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
     target_compile_definitions(${name} PRIVATE FOOTFALL_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
     target_link_libraries(${name} PRIVATE footfall_flags ${ARG_LINK} PkgConfig::CMOCKA)
-    add_test(NAME ${name} COMMAND ${name})
+    add_test(NAME ${name} COMMAND ${ARG_RUN_BY} $<TARGET_FILE:${name}>)
     set_tests_properties(${name} PROPERTIES TIMEOUT 300)
 endfunction()
 

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * connection: see the header. */
+#include "aggregator/connection.h"
+
+#include <libpq-fe.h>
+#include <string.h>
+
+enum { OLDEST_SERVER = 140000 }; /* the first with multiranges */
+
+static const struct {
+    const char *keyword;
+    const char *value; /* NULL: the conninfo goes here */
+} parameters[] = {
+    {"application_name", "footfall-aggregator"},
+    {"target_session_attrs", "read-write"}, /* after a failover the old primary may answer first */
+    {"connect_timeout", "10"},              /* CONNECTION_TIMEOUT_S */
+    {"keepalives_idle", "5"},               /* a dead peer is noticed after 5 + 3 x 2 s */
+    {"keepalives_interval", "2"},
+    {"keepalives_count", "3"},
+    {"tcp_user_timeout", "10000"},
+    {"dbname", NULL}, /* later ones win: what stands before is a default, what follows is fixed */
+    {"client_encoding", "UTF8"},
+};
+enum { PARAMETER_COUNT = sizeof(parameters) / sizeof(parameters[0]) };
+_Static_assert((int)PARAMETER_COUNT < (int)CONNECTION_MAX_PARAMETERS, "room for the NULL at the end");
+
+void connection_parameters_init(struct connection_parameters *out, const char *conninfo)
+{
+    for (size_t i = 0; i < PARAMETER_COUNT; i++) {
+        out->keywords[i] = parameters[i].keyword;
+        out->values[i] = parameters[i].value ? parameters[i].value : conninfo;
+    }
+    out->keywords[PARAMETER_COUNT] = NULL;
+    out->values[PARAMETER_COUNT] = NULL;
+}
+
+static enum status refuse(struct pg_conn *conn, enum status status, const char *reason, struct why *why)
+{
+    why_say(why, status, "cannot use Postgres (postgres.conninfo): %.*s", (int)strcspn(reason, "\n"), reason);
+    PQfinish(conn);
+    return status;
+}
+
+enum status connection_open(const char *conninfo, struct pg_conn **conn, struct why *why)
+{
+    struct connection_parameters with;
+    connection_parameters_init(&with, conninfo);
+    struct pg_conn *opened = PQconnectdbParams(with.keywords, with.values, 1);
+    MUST(opened != NULL);
+    if (PQstatus(opened) != CONNECTION_OK)
+        return refuse(opened, STATUS_UNAVAILABLE, PQerrorMessage(opened), why);
+    if (PQserverVersion(opened) < OLDEST_SERVER)
+        return refuse(opened, STATUS_CONFLICT, "the server is older than PostgreSQL 14", why);
+    *conn = opened;
+    return STATUS_OK;
+}
