@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * migrate: see the header. */
+#include "aggregator/migrate.h"
+
+#include <libpq-fe.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "aggregator/connection.h"
+#include "sql/migrations.h"
+
+static const char set_up[] =
+    "SET TimeZone = 'UTC'; SET search_path = public; SET client_min_messages = warning";
+
+/* One migrator at a time; after that no statement may queue for long behind a reader's lock, since everybody
+ * else would queue behind it. */
+static const char begin[] =
+    "BEGIN; SET LOCAL lock_timeout = '60s'; SELECT pg_advisory_xact_lock(1181708148, 1);"
+    "SET LOCAL lock_timeout = '2s'";
+
+/* A plain query: to_regclass looks into a cache that waiting for the lock does not refresh, and would miss
+ * what another process has just made. */
+static const char has_versions[] =
+    "SELECT FROM pg_class WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = 'footfall')"
+    "   AND relname = 'migrations'";
+
+static const char find_versions[] = "SELECT version FROM footfall.migrations ORDER BY version";
+
+/* The public relations that the first file makes. */
+static const char find_foreign[] =
+    "SELECT string_agg(format('ALTER TABLE public.%I RENAME TO %I;', relname, relname || '_before_footfall'),"
+    "                  ' ' ORDER BY relname)"
+    "  FROM pg_class"
+    " WHERE relnamespace = 'public'::regnamespace"
+    "   AND relname IN ('processed_events', 'user_agents', 'session_events_aggregated_ip', 'rejected_hits')";
+
+/* Which files are in the database. */
+struct versions {
+    bool is_applied[64]; /* by index in migrations */
+    int newest;
+};
+
+static enum status status_of(const char *sqlstate)
+{
+    static const struct {
+        const char *prefix;
+        enum status status;
+    } table[] = {
+        {"42501", STATUS_DENIED},   {"08", STATUS_UNAVAILABLE},    {"40", STATUS_UNAVAILABLE},
+        {"53", STATUS_UNAVAILABLE}, {"55P03", STATUS_UNAVAILABLE}, {"57", STATUS_UNAVAILABLE},
+    };
+    for (size_t i = 0; sqlstate != NULL && i < sizeof table / sizeof table[0]; i++)
+        if (strncmp(sqlstate, table[i].prefix, strlen(table[i].prefix)) == 0)
+            return table[i].status;
+    return sqlstate != NULL ? STATUS_CONFLICT : STATUS_UNAVAILABLE;
+}
+
+/* Says in *why what `what` failed with. */
+static enum status explain(PGconn *conn, const PGresult *result, const char *what, struct why *why)
+{
+    enum status status = status_of(PQresultErrorField(result, PG_DIAG_SQLSTATE));
+    const char *primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+    const char *message = primary != NULL ? primary : PQerrorMessage(conn);
+    const char *mend =
+        status == STATUS_DENIED
+            ? ": run `footfall-aggregator migrate` with postgres.owner_conninfo of a role that may"
+            : "";
+    return why_say(why, status, "%s: %.*s (as role %s)%s", what, (int)strcspn(message, "\n"), message,
+                   PQuser(conn), mend);
+}
+
+/* Runs one text of SQL; *result (may be NULL) is for PQclear. */
+static enum status run_sql(PGconn *conn, const char *sql, const char *what, PGresult **result,
+                           struct why *why)
+{
+    PGresult *got = PQexec(conn, sql);
+    ExecStatusType got_status = PQresultStatus(got);
+    enum status status = STATUS_OK;
+    if (got_status != PGRES_COMMAND_OK && got_status != PGRES_TUPLES_OK)
+        status = explain(conn, got, what, why);
+    if (status == STATUS_OK && result != NULL)
+        *result = got;
+    else
+        PQclear(got);
+    return status;
+}
+
+static void note_versions(const PGresult *result, struct versions *versions)
+{
+    for (int row = 0; row < PQntuples(result); row++) {
+        int version = atoi(PQgetvalue(result, row, 0));
+        versions->newest = version;
+        for (size_t i = 0; i < migration_count; i++)
+            versions->is_applied[i] |= migrations[i].version == version;
+    }
+}
+
+static enum status find_out_versions(PGconn *conn, struct versions *versions, struct why *why)
+{
+    static const char what[] = "cannot read the version of the schema";
+    *versions = (struct versions){.newest = 0};
+    PGresult *result;
+    enum status status = run_sql(conn, has_versions, what, &result, why);
+    if (status != STATUS_OK)
+        return status;
+    bool has_table = PQntuples(result) > 0;
+    PQclear(result);
+    if (!has_table)
+        return STATUS_OK;
+    status = run_sql(conn, find_versions, what, &result, why);
+    if (status != STATUS_OK)
+        return status;
+    note_versions(result, versions);
+    PQclear(result);
+    return STATUS_OK;
+}
+
+static enum status refuse_newer(const struct versions *versions, struct why *why)
+{
+    int known = migrations[migration_count - 1].version;
+    if (versions->newest <= known)
+        return STATUS_OK;
+    return why_say(why, STATUS_CONFLICT,
+                   "the database's schema is at version %d, this program knows %d: run the newer program",
+                   versions->newest, known);
+}
+
+static bool is_pending(const struct versions *versions)
+{
+    for (size_t i = 0; i < migration_count; i++)
+        if (!versions->is_applied[i])
+            return true;
+    return false;
+}
+
+static enum status refuse_foreign(PGconn *conn, struct why *why)
+{
+    PGresult *result;
+    enum status status = run_sql(conn, find_foreign, "cannot look for tables of our names", &result, why);
+    if (status != STATUS_OK)
+        return status;
+    if (!PQgetisnull(result, 0, 0))
+        status =
+            why_say(why, STATUS_CONFLICT,
+                    "the database has tables of our names that Footfall did not make; keep them with: %s",
+                    PQgetvalue(result, 0, 0));
+    PQclear(result);
+    return status;
+}
+
+static enum status apply(PGconn *conn, const struct versions *versions, struct why *why)
+{
+    for (size_t i = 0; i < migration_count; i++) {
+        if (versions->is_applied[i])
+            continue;
+        char what[96];
+        snprintf(what, sizeof what, "migration %s does not apply", migrations[i].name);
+        enum status status = run_sql(conn, migrations[i].sql, what, NULL, why);
+        if (status != STATUS_OK)
+            return status;
+    }
+    return run_sql(conn, "SELECT footfall.grant_rights()", "cannot grant the rights of the roles", NULL, why);
+}
+
+/* Under the lock, where another process may just have done it all. */
+static enum status apply_pending(PGconn *conn, struct why *why)
+{
+    enum status status = run_sql(conn, begin, "cannot take the lock of migrations", NULL, why);
+    struct versions versions;
+    if (status == STATUS_OK)
+        status = find_out_versions(conn, &versions, why);
+    if (status == STATUS_OK)
+        status = refuse_newer(&versions, why);
+    if (status == STATUS_OK && versions.newest == 0)
+        status = refuse_foreign(conn, why);
+    if (status == STATUS_OK && is_pending(&versions))
+        status = apply(conn, &versions, why);
+    if (status == STATUS_OK)
+        status = run_sql(conn, "COMMIT", "cannot commit the migrations", NULL, why);
+    return status;
+}
+
+static enum status migrate(PGconn *conn, struct migrate_report *report, struct why *why)
+{
+    enum status status = run_sql(conn, set_up, "cannot set the session up", NULL, why);
+    struct versions versions;
+    if (status == STATUS_OK)
+        status = find_out_versions(conn, &versions, why);
+    if (status == STATUS_OK)
+        status = refuse_newer(&versions, why);
+    if (status == STATUS_OK && is_pending(&versions))
+        status = apply_pending(conn, why);
+    if (status == STATUS_OK)
+        *report = (struct migrate_report){versions.newest, migrations[migration_count - 1].version};
+    return status;
+}
+
+enum status migrate_run(const char *conninfo, struct migrate_report *report, struct why *why)
+{
+    MUST(migration_count <= sizeof(((struct versions *)NULL)->is_applied));
+    PGconn *conn;
+    enum status status = connection_open(conninfo, &conn, why);
+    if (status != STATUS_OK)
+        return status;
+    status = migrate(conn, report, why);
+    PQfinish(conn); /* an open transaction is rolled back */
+    return status;
+}
