@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * days: see the header. */
+#include "aggregator/days.h"
+
+#include "aggregator/row.h"
+
+enum { DAY_MS = 24 * 60 * 60 * 1000 };
+enum { POSTGRES_EPOCH_DAY = 10957 }; /* 2000-01-01, in days since 1970-01-01 */
+
+void days_init(struct days *days)
+{
+    *days = (struct days){.known = known_new(DAYS_MAX_KNOWN)};
+}
+
+void days_fini(struct days *days)
+{
+    known_free(&days->known);
+}
+
+static void ask(struct days *days, int32_t day)
+{
+    if (days->asked_count < DAYS_MAX_MADE && !known_has(days->known, day))
+        days->asked[days->asked_count++] = day;
+}
+
+bool days_ask(struct days *days, const struct batch *batch, wall_ms now, struct arrays *arrays,
+              struct database_statement *statement)
+{
+    static const enum arrays_type types[] = {ARRAYS_DATE};
+    int32_t today = (int32_t)(now.ms / DAY_MS);
+    days->asked_count = 0;
+    for (int32_t ahead = 0; ahead <= DAYS_AHEAD; ahead++)
+        ask(days, today + ahead);
+    for (size_t i = 0; i < batch->day_count; i++)
+        ask(days, batch->days[i]);
+    if (days->asked_count == 0)
+        return false;
+    arrays_begin(arrays, types, 1);
+    for (size_t i = 0; i < days->asked_count; i++)
+        row_add_int32(&arrays->columns[0], days->asked[i] - POSTGRES_EPOCH_DAY);
+    *statement = (struct database_statement){
+        .sql = "SELECT footfall.make_day(day) FROM unnest($1::date[]) AS day ORDER BY day"};
+    arrays_bind(arrays, days->asked_count, statement);
+    return true;
+}
+
+void days_note_made(struct days *days)
+{
+    for (size_t i = 0; i < days->asked_count; i++)
+        known_add(days->known, days->asked[i]);
+}
+
+void days_forget(struct days *days)
+{
+    known_clear(days->known);
+}

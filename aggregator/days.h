@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * days: which day partitions of processed_events are known to be there, and the statement that makes others.
+ *
+ * Writing asks before each batch: days that the batch holds, and once a day (at first, and after a failure
+ * too) the week ahead, so that on most days nothing is made under load. The statement is a transaction of its
+ * own. At most DAYS_MAX_MADE a statement, since each partition holds locks until its end: ask until nothing
+ * is missing. Owned by the store; loop thread. */
+#ifndef AGGREGATOR_DAYS_H
+#define AGGREGATOR_DAYS_H
+
+#include "aggregator/arrays.h"
+#include "aggregator/batch.h"
+#include "aggregator/known.h"
+
+enum { DAYS_MAX_MADE = 32, DAYS_AHEAD = 7, DAYS_MAX_KNOWN = 8192 };
+_Static_assert((int)DAYS_MAX_KNOWN > (int)BATCH_MAX_HITS + DAYS_AHEAD,
+               "all days of a batch are known at once");
+
+struct days {
+    struct known *known; /* days since 1970-01-01 */
+    size_t asked_count;
+    int32_t asked[DAYS_MAX_MADE]; /* by the statement under way */
+};
+
+void days_init(struct days *days);
+void days_fini(struct days *days);
+/* True: *statement makes some that are missing. */
+bool days_ask(struct days *days, const struct batch *batch, wall_ms now, struct arrays *arrays,
+              struct database_statement *statement);
+/* The statement was done. */
+void days_note_made(struct days *days);
+/* A day that was thought to be there is not. */
+void days_forget(struct days *days);
+
+#endif

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * writing: one batch, from what it needs beforehand to its COMMIT, as a list of steps.
+ *
+ *   agents, days (transactions of their own)
+ *   -> begin -> fence check -> received sets -> merge starts -> strays and stored sessions taken -> merge
+ *   finishes -> COPY of hits, closed sessions, changes, strays, rejects -> fence move -> commit
+ * A step without anything to do sends nothing: a batch in health is eight statements. Owned by the store;
+ * loop thread. The COMMIT is sent once: when its reply is lost, the partition's row knows. */
+#ifndef AGGREGATOR_WRITING_H
+#define AGGREGATOR_WRITING_H
+
+#include "aggregator/agents.h"
+#include "aggregator/days.h"
+#include "aggregator/fence.h"
+#include "aggregator/steps.h"
+
+struct writing {
+    struct steps *steps; /* borrowed, as the next one */
+    const struct store_options *options;
+    struct days days;
+    struct known *agents;
+    uint64_t session;     /* that days and agents were learnt in */
+    struct arrays arrays; /* of the statement under way */
+    struct buf scratch;
+    slice *pieces; /* of the COPY under way */
+
+    /* The batch under way. */
+    struct store_batch batch;
+    struct fence_claims held;
+    const struct merge_output *output;
+    size_t fold_at; /* the next of the claims to ask whether its changes are folded */
+    char fold_partition[12];
+    store_written_fn *on_written;
+    void *context;
+};
+
+void writing_init(struct writing *writing, struct steps *steps, const struct store_options *options);
+void writing_fini(struct writing *writing);
+void writing_start(struct writing *writing, const struct store_batch *batch, store_written_fn *on_written,
+                   void *context);
+
+#endif
