@@ -9,6 +9,7 @@
 #include <string.h>
 #include <cmocka.h>
 #include <libpq-fe.h>
+#include <signal.h>
 #include <uv.h>
 
 #include "tests/lib/postgres.h"
@@ -294,6 +295,7 @@ static void ended_at_rest_and_asked_at_once_is_lost(void **state)
 static void ended_inside_a_statement_says_why(void **state)
 {
     struct bench *bench = *state;
+    parameters_travel_as_text_and_binary(state);
     assert_int_equal(run(bench, "SELECT pg_terminate_backend(pg_backend_pid()), pg_sleep(30)"),
                      DATABASE_LOST);
     assert_string_equal(bench->sqlstate, "57P01");
@@ -456,6 +458,21 @@ static void a_copy_whose_server_ends_is_lost(void **state)
     buf_fini(&rows);
 }
 
+/* A stopped backend keeps its socket open and says nothing, as behind a network that swallows packets. */
+static void a_silent_server_is_lost_at_the_deadline(void **state)
+{
+    struct bench *bench = *state;
+    pid_t backend = atoi(postgres_ask(bench->admin, "SELECT pid FROM pg_stat_activity"
+                                                    " WHERE application_name = 'footfall-aggregator'"));
+    assert_int_equal(kill(backend, SIGSTOP), 0);
+    uint64_t before_ms = uv_now(&bench->loop);
+    assert_int_equal(run(bench, "SELECT 1"), DATABASE_LOST);
+    assert_string_equal(bench->message, "Postgres did not answer in time");
+    assert_true(uv_now(&bench->loop) - before_ms >= DATABASE_DEADLINE_MS);
+    assert_int_equal(kill(backend, SIGCONT), 0);
+    assert_int_equal(reopen(bench), DATABASE_OK);
+}
+
 static void closing_abandons_what_is_under_way(void **state)
 {
     struct bench *bench = *state;
@@ -493,6 +510,7 @@ int main(void)
         TEST(copy_of_nothing_is_fine),
         TEST(a_refused_copy_leaves_the_connection_alive),
         TEST(a_copy_whose_server_ends_is_lost),
+        TEST(a_silent_server_is_lost_at_the_deadline),
         TEST(closing_abandons_what_is_under_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -351,9 +351,26 @@ static void each_part_of_the_fence_is_compared(void **state)
         batch_clear(bench->batch);
         add_hits(bench, 3, 0, 5);
         assert_int_equal(store_bench_write(bench, &claim, 1), STORE_FENCED);
+        assert_int_equal(bench->result.partition, 3); /* by the check, before anything was written */
         store_bench_ask(bench, "SELECT count(*) FROM processed_events", "0");
         claim_free(&claim);
     }
+}
+
+/* The lock makes this impossible; the last statement does not believe it. */
+static void a_fence_that_does_not_move_stops_the_batch(void **state)
+{
+    struct store_bench *bench = *state;
+    struct claim *claims[2] = {store_bench_claim(bench, 3), store_bench_claim(bench, 4)};
+    postgres_do(bench->admin,
+                "CREATE FUNCTION skip() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'");
+    postgres_do(bench->admin, "CREATE TRIGGER skips BEFORE UPDATE ON footfall.partitions FOR EACH ROW"
+                              " WHEN (NEW.partition = 4) EXECUTE FUNCTION skip()");
+    add_hits(bench, 3, 0, 5);
+    assert_int_equal(store_bench_write(bench, claims, 2), STORE_FENCED);
+    assert_nothing_stored(bench);
+    claim_free(&claims[0]);
+    claim_free(&claims[1]);
 }
 
 static void one_fenced_partition_stops_the_whole_batch(void **state)
@@ -541,6 +558,7 @@ int main(void)
         TEST(what_was_known_is_forgotten_with_the_connection),
         TEST(another_owner_fences),
         TEST(each_part_of_the_fence_is_compared),
+        TEST(a_fence_that_does_not_move_stops_the_batch),
         TEST(one_fenced_partition_stops_the_whole_batch),
         TEST(each_class_has_its_outcome_and_leaves_nothing),
         TEST(a_commit_that_fails_leaves_nothing),
