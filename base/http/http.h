@@ -14,6 +14,7 @@
 
 #include "base/address.h"
 #include "base/clock.h"
+#include "base/http/fields.h"
 #include "base/slice.h"
 
 struct uv_loop_s;
@@ -21,12 +22,7 @@ struct http_server;
 
 enum http_method { HTTP_GET = 1, HTTP_HEAD = 2, HTTP_POST = 4, HTTP_OPTIONS = 8 };
 
-enum { HTTP_MAX_FIELDS = 64, HTTP_MAX_BODY_BYTES = 64 * 1024 };
-
-struct http_field {
-    slice name;
-    slice value; /* trimmed */
-};
+enum { HTTP_MAX_BODY_BYTES = 64 * 1024 }; /* what max_body_bytes may be at most; browsers stop there too */
 
 struct http_request {
     enum http_method method;
@@ -78,12 +74,15 @@ struct http_limits { /* defaults and reasons: reference table in docs; all are s
     int64_t max_body_bytes;
     int64_t head_deadline_ms;
     int64_t request_deadline_ms; /* head and body together */
+    int64_t answer_deadline_ms;  /* for the handler; then 503 and close, and its reply is dropped */
     int64_t idle_ms;
     int64_t max_requests; /* a connection; then it is closed politely */
     int64_t max_life_ms;
+    int64_t max_memory_bytes; /* http_server_start refuses limits whose sum is above it */
 };
 
-/* The defaults: 10,000 connections, 256 an address, 8 KiB, 4 KiB, 16 KiB, 5 s, 10 s, 15 s, 1,000, 300 s. */
+/* The defaults: 10,000 connections, 256 an address, 8 KiB, 4 KiB, 16 KiB, 5 s, 10 s, 30 s, 15 s, 1,000, 300
+ * s, 1 GiB. */
 struct http_limits http_limits_default(void);
 
 struct http_counters { /* owned by the server, read by whoever writes metrics */
@@ -94,6 +93,8 @@ struct http_counters { /* owned by the server, read by whoever writes metrics */
     int64_t replies_total[6]; /* by status class: [2] = 2xx … */
     int64_t deadlines_total;  /* 408 */
     int64_t rejected_total;   /* malformed: closed after one 4xx */
+    int64_t unanswered_total; /* the handler took too long: 503 */
+    int64_t stalled_total;    /* closed because the peer did not read its replies */
 };
 
 struct http_server_options {
