@@ -56,7 +56,7 @@ struct batch {
     size_t day_count;
     int32_t *days;         /* distinct days (since 1970-01-01) of event times */
     int64_t *next_offsets; /* by partition: last seen + 1, or -1: no message */
-    mono_ms first_at;      /* when the first message came in */
+    mono_ms first_at;      /* when the first message came in: kept here for the caller, who sets it */
     struct arena *arena;
     struct batch_index *index; /* of days and agents; private */
 };
@@ -66,7 +66,9 @@ struct batch *batch_new(const char *topic, int partition_count);
 void batch_free(struct batch **batch);
 void batch_clear(struct batch *batch);
 bool batch_is_empty(const struct batch *batch);
-/* Room for one more message of any legal size. */
+/* Room for one more message of any legal size; max_messages: the caller's own limit, as when a batch is
+ * halved.
+ */
 bool batch_has_room(const struct batch *batch, size_t max_messages);
 
 void batch_add_hit(struct batch *batch, const struct batch_position *at, const struct hit *hit,

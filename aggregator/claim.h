@@ -13,6 +13,8 @@
 #include "base/uuid.h"
 #include "proto/hit.h"
 
+enum { CLAIM_MAX_STREAMS = 65536 };
+
 struct claim_stream { /* the received set of one stream */
     struct hit_stream stream;
     struct received set;
@@ -25,7 +27,6 @@ struct claim {
     int64_t next_offset;  /* as committed; -2: the beginning of the log */
     int64_t version;      /* as committed */
     wall_ms stored_until; /* latest hit in any session that this partition has stored; INT64_MIN: none yet */
-    int64_t change_rows;  /* rows in open_session_changes, to know when to fold */
     wall_ms greatest_event; /* of what was merged: the watermark before the wall clock caps it; INT64_MIN at
                                first */
     bool has_strays;        /* a peek saw strays for this home: the next batch takes them */
@@ -34,12 +35,16 @@ struct claim {
 };
 
 struct claim *claim_new(int partition, int64_t gap_ms, size_t max_open);
-void claim_free(struct claim **claim);
+void claim_free(struct claim **claim); /* accepts NULL, leaves NULL */
 /* The received set of a stream, NULL when it is not loaded yet. */
 struct claim_stream *claim_stream_find(const struct claim *claim, const struct hit_stream *stream);
-/* Adds a loaded (or new, empty) set; takes the set's memory. */
+/* Adds a loaded (or new, empty) set of a stream that is not there yet; takes the set's memory. Pointers to
+ * streams are good until the next add. */
 struct claim_stream *claim_stream_add(struct claim *claim, const struct hit_stream *stream,
                                       struct received set);
+/* Forgets all sets when there are more than CLAIM_MAX_STREAMS: they are loaded again when named. Only when
+ * they are saved. */
+void claim_streams_trim(struct claim *claim);
 /* Walks the streams; *cursor starts at 0; NULL at the end. */
 struct claim_stream *claim_stream_next(const struct claim *claim, size_t *cursor);
 

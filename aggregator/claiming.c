@@ -143,7 +143,6 @@ static enum step_move replay_changes(void *job, const struct database_reply *rep
                               "footfall.open_session_changes holds a row of this partition whose ip is none");
         sessions_replay(claiming->claim->sessions, &change, now);
     }
-    claiming->claim->change_rows += count;
     return count == CHANGES_A_PAGE ? STEP_AGAIN : STEP_NEXT;
 }
 

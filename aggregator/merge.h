@@ -19,7 +19,8 @@ struct merge_rules {
     const char *topic; /* first column of changes and strays; borrowed */
     int64_t gap_ms;
     int64_t lateness_ms;
-    size_t max_closed; /* sessions closed in one batch, so that a burst does not stall the loop: 5,000 */
+    size_t max_closed; /* sessions closed in one batch, so that a burst does not stall the loop: 5,000; those
+                          that are closed because a store is over its limit come on top */
 };
 
 struct merge_lookup { /* stored rows with end_session >= from and start_session <= to are to be taken back */
@@ -38,7 +39,7 @@ void merge_free(struct merge **merge);
 enum status merge_start(struct merge *merge, struct batch *batch, struct claim *const *claims,
                         size_t claim_count, int *partition) MUST_CHECK;
 /* A stray that the home owner takes in: before the look-ups are asked for. */
-void merge_take_stray(struct merge *merge, int home, const struct session *stray);
+void merge_take_stray(struct merge *merge, int home, const struct session *stray); /* slices are copied */
 /* Walks the look-ups; *cursor starts at 0. Empty in health. */
 bool merge_next_lookup(const struct merge *merge, size_t *cursor, struct merge_lookup *out);
 /* A stored row (deleted in this transaction) of a key whose home is `partition`. Slices are copied. */
@@ -50,7 +51,7 @@ struct merge_time {
     const int64_t
         *quiet_ms; /* by partition: how long at the end of the log without a message; -1: not at its end */
 };
-/* Also moves the claims' stored_until and change_rows to what they are once this batch is committed. */
+/* Also moves the claims' stored_until to what it is once this batch is committed. */
 void merge_finish(struct merge *merge, const struct merge_time *time);
 
 /* What is to be written, valid until the next merge_start. COPY BINARY tuples without header and trailer, all
@@ -62,8 +63,8 @@ struct merge_output {
     size_t closed_count, change_count, stray_count, new_hit_count, duplicate_count;
 };
 const struct merge_output *merge_output(const struct merge *merge);
-/* Claims whose stored changes outgrew the live set (> 2 x live + 10,000): the store deletes all of them
- * first, and `changes` holds the whole live set of that claim. */
-bool merge_folds(const struct merge *merge, int partition);
+/* True when stored changes of this claim are of no more use: the store deletes those of versions below
+ * *before. */
+bool merge_forgets(const struct merge *merge, int partition, int64_t *before);
 
 #endif

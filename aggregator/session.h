@@ -28,9 +28,23 @@ struct session {
     slice exit_url; /* of the last hit: greatest (time, url) */
 };
 
+enum { SESSION_MAX_TEXT = 4096 };
+/* Years 0 to 9999, as our timestamps have them. */
+#define SESSION_MIN_TIME_MS INT64_C(-62167219200000)
+#define SESSION_MAX_TIME_MS INT64_C(253402300799999)
+
+/* What every session keeps to: a host, texts of at most SESSION_MAX_TEXT bytes, times in order and in range,
+ * 0 <= bot_events <= events. To be asked of what comes from outside (a row that a person wrote); the
+ * functions here and struct sessions rely on it. */
+bool session_is_sound(const struct session *session);
+
 bool session_is_same_key(const struct session *a, const struct session *b);
 /* True when a and b (of one key) are one session. */
 bool session_touches(const struct session *a, const struct session *b, int64_t gap_ms);
+/* The order of first hits: (time, entry_url, referrer, country, state, city). */
+bool session_starts_before(const struct session *a, const struct session *b);
+/* The order of last hits: (time, exit_url). */
+bool session_ends_after(const struct session *a, const struct session *b);
 /* *into becomes the union. Slices are borrowed from both. */
 void session_merge(struct session *into, const struct session *other);
 

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  * sessions: the open sessions of one partition: for each (ip, host) a set of disjoint intervals, more than
- * gap apart.
+ * gap apart, and which of them Postgres does not know yet as they are.
  *
- * merge adds parts (hits, taken rows, strays) and asks which sessions changed and which are due to close; a
- * claim replays stored changes. Membership never depends on closing: a session that leaves memory is a row,
- * and a late hit takes the row back. Owns its entries and strings; entries are compact (aim <= 64 bytes
- * besides shared strings) and chained by index. Loop thread only. Bounded by max_open: when full,
- * sessions_close_due gives the oldest early. The hash is seeded, so that a visitor cannot choose collisions.
- */
+ * merge adds parts (hits, taken rows, strays), takes out what is due and writes down the changes; a claim
+ * replays the stored ones. Membership never depends on closing: a session that leaves memory is a row, and a
+ * late hit takes the row back. Memory is what is committed plus the batch under way: after a failure the
+ * whole object is thrown away. Owns its entries (entries.h: 64 bytes each) and their texts. Loop thread only.
+ * Bounded by max_open: beyond it sessions_take_due gives the oldest early. */
 #ifndef AGGREGATOR_SESSIONS_H
 #define AGGREGATOR_SESSIONS_H
 
@@ -15,36 +14,44 @@
 
 struct sessions;
 
+/* Untouched for so long before it closes: a replay of old hits does not take one row back again and again. */
+enum { SESSIONS_SETTLE_MS = 3000 };
+
 struct sessions *sessions_new(int64_t gap_ms, size_t max_open);
-void sessions_free(struct sessions **sessions);
+void sessions_free(struct sessions **sessions); /* accepts NULL, leaves NULL */
 size_t sessions_count(const struct sessions *sessions);
+bool sessions_is_over(const struct sessions *sessions); /* more than max_open */
 
-/* Adds one part: joins every interval of its key that it touches, else opens one. The result is marked
- * changed. */
+/* Adds one part: joins every interval of its key that it touches, else opens one. */
 void sessions_add(struct sessions *sessions, const struct session *part, mono_ms now);
-/* Replays one stored change: removes every interval of the key that [start, last] overlaps, then puts the
- * value in its place unless it is a tombstone (events == 0). Marks nothing changed. */
+/* Replays one stored change, in the order of (version, ordinal): removes every interval of the key that
+ * [start, last] overlaps, then puts the value in its place unless it is a tombstone (events == 0). */
 void sessions_replay(struct sessions *sessions, const struct session *change, mono_ms now);
-
-/* Gives the sessions changed since the last call to sessions_changes_clear, each once, in a stable order;
- * false at the end. *cursor starts at 0. Slices are borrowed until the store is next modified. */
-bool sessions_next_changed(const struct sessions *sessions, size_t *cursor, struct session *out);
-void sessions_changes_clear(struct sessions *sessions);
-/* Walks all open sessions (to fold the stored changes, and for tests). */
+/* Walks all open sessions; *cursor starts at 0. Slices are borrowed until the store is next modified. */
 bool sessions_next(const struct sessions *sessions, size_t *cursor, struct session *out);
 
-/* Takes out one session that is due: last + gap + lateness <= watermark and untouched for settle_ms of
- * monotonic time; or, when the store is over max_open, the one with the earliest end. False when none is due.
- * Its slices are borrowed until the next call on the store. A taken session that was marked changed is no
- * longer in the changes. */
+/* Takes out one session that is due: last + gap + lateness <= watermark and untouched for SESSIONS_SETTLE_MS;
+ * either is seen at most two seconds of its own clock late. Else, while there are more than max_open, one
+ * with the earliest end (to the second). False when there is none. Slices as in sessions_next. */
 bool sessions_take_due(struct sessions *sessions, wall_ms watermark, int64_t lateness_ms, mono_ms now,
                        struct session *out);
 /* True when sessions_take_due would give one: cheap, asked every tick. */
 bool sessions_has_due(struct sessions *sessions, wall_ms watermark, int64_t lateness_ms, mono_ms now);
 
-enum {
-    SESSIONS_SETTLE_MS = 3000
-}; /* untouched for so long before it closes: a replay of old hits does not take one row back again and again
-    */
+/* What changed since sessions_note_stored: each session that is to be stored anew, and a tombstone (events
+ * == 0) for each that Postgres still takes for open. Each once; *cursor starts at 0. Slices as in
+ * sessions_next. */
+bool sessions_next_change(const struct sessions *sessions, size_t *cursor, struct session *out);
+/* The changes, all of them, are stored under this version, greater than any before. */
+void sessions_note_stored(struct sessions *sessions, int64_t version);
+/* Rows in footfall.open_session_changes, all that were replayed or noted less those forgotten. */
+int64_t sessions_change_rows(const struct sessions *sessions);
+/* True when enough stored changes are of no more use: those of versions below *before are then no longer
+ * counted and are to be deleted. To be asked after sessions_note_stored. */
+bool sessions_forget_changes(struct sessions *sessions, int64_t *before);
+/* Stored changes can be forgotten in their order only, so one session that stays as it is for long (its hit
+ * lies in the future) keeps all that come after. When they outgrow the live set this marks a few such
+ * sessions as changed. To be called once a batch, before the changes are walked. */
+void sessions_renew_old_changes(struct sessions *sessions);
 
 #endif

@@ -58,8 +58,8 @@ typedef void store_claimed_fn(void *context, const struct store_result *result, 
 void store_claim(struct store *store, int partition, store_claimed_fn *on_claimed, void *context);
 
 /* Writes one batch. claims: all that take part (messages, sessions due, strays), ascending by partition,
- * non-empty; borrowed until the callback. On DONE the claims' next_offset, version, stored_until and
- * change_rows are those committed (the first two are set by the store, the others by merge). */
+ * non-empty; borrowed until the callback. On DONE the claims' next_offset, version and stored_until are those
+ * committed (the first two are set by the store, the last by merge). */
 struct store_batch {
     struct batch *batch;
     struct merge *merge;

@@ -229,26 +229,30 @@ static enum step_move copy_closed(void *job)
                      &writing->output->closed);
 }
 
-/* Changes that outgrew what is open: all go, and the whole live set is among the changes to come. One
- * partition a statement: equality is what surely makes the look-up use the whole index. */
-static enum step_move fold_next(void *job)
+/* Changes that later ones replaced. One partition a statement: equality is what surely makes the look-up use
+ * the whole index. */
+static enum step_move forget_next(void *job)
 {
     struct writing *writing = job;
-    while (writing->fold_at < writing->held.count) {
-        int partition = writing->held.claims[writing->fold_at++]->partition;
-        if (!merge_folds(writing->batch.merge, partition))
+    while (writing->forget_at < writing->held.count) {
+        int partition = writing->held.claims[writing->forget_at++]->partition;
+        int64_t before;
+        if (!merge_forgets(writing->batch.merge, partition, &before))
             continue;
-        snprintf(writing->fold_partition, sizeof writing->fold_partition, "%d", partition);
+        snprintf(writing->forget_partition, sizeof writing->forget_partition, "%d", partition);
+        snprintf(writing->forget_before, sizeof writing->forget_before, "%lld", (long long)before);
         struct database_statement statement = {
-            .sql = "DELETE FROM footfall.open_session_changes WHERE topic = $1 AND partition = $2::int4"};
+            .sql = "DELETE FROM footfall.open_session_changes"
+                   " WHERE topic = $1 AND partition = $2::int4 AND version < $3::int8"};
         database_statement_add_text(&statement, writing->options->topic);
-        database_statement_add_text(&statement, writing->fold_partition);
+        database_statement_add_text(&statement, writing->forget_partition);
+        database_statement_add_text(&statement, writing->forget_before);
         return steps_query(writing->steps, &statement);
     }
     return STEP_NEXT;
 }
 
-static enum step_move fold_more(void *job, const struct database_reply *reply)
+static enum step_move forget_more(void *job, const struct database_reply *reply)
 {
     (void)job;
     (void)reply;
@@ -333,7 +337,7 @@ static const struct step write_steps[] = {
     {"merge_finish", finish_merge, NULL},
     {"hits", copy_hits, NULL},
     {"closed_sessions", copy_closed, NULL},
-    {"changes_folded", fold_next, fold_more},
+    {"changes_forgotten", forget_next, forget_more},
     {"changes", copy_changes, NULL},
     {"strays", copy_strays, NULL},
     {"rejects", copy_rejects, NULL},
@@ -388,7 +392,7 @@ void writing_start(struct writing *writing, const struct store_batch *batch, sto
     MUST(batch->claim_count > 0 && batch->batch->hit_count <= BATCH_MAX_HITS);
     forget_other_sessions(writing);
     writing->batch = *batch;
-    writing->fold_at = 0;
+    writing->forget_at = 0;
     writing->held = (struct fence_claims){
         .topic = writing->options->topic, .claims = batch->claims, .count = batch->claim_count};
     writing->on_written = on_written;

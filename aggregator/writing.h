@@ -28,8 +28,9 @@ struct writing {
     struct store_batch batch;
     struct fence_claims held;
     const struct merge_output *output;
-    size_t fold_at; /* the next of the claims to ask whether its changes are folded */
-    char fold_partition[12];
+    size_t forget_at; /* the next of the claims to ask whether some of its changes are forgotten */
+    char forget_partition[12];
+    char forget_before[24];
     store_written_fn *on_written;
     void *context;
 };

@@ -18,7 +18,7 @@ static void the_first_claim_makes_the_row(void **state)
     assert_int_equal(claim->next_offset, -2);
     assert_int_equal(claim->version, 0);
     assert_true(claim->stored_until.ms == INT64_MIN);
-    assert_int_equal(claim->change_rows, 0);
+    assert_int_equal(sessions_change_rows(claim->sessions), 0);
     assert_false(claim->has_strays);
     char owner[UUID_TEXT_LEN + 1] = "";
     uuid_write(claim->owner, owner);
@@ -111,7 +111,7 @@ static void open_sessions_are_replayed(void **state)
                 " ('else', 6, 1, 1, '10.0.0.1', 'other.com', '2025-02-02', '2025-02-02', 1, 0)");
     struct claim *claim = store_bench_claim(bench, 6);
     assert_non_null(claim);
-    assert_int_equal(claim->change_rows, 27500);
+    assert_int_equal(sessions_change_rows(claim->sessions), 27500);
     assert_int_equal(sessions_count(claim->sessions), 22500);
     size_t cursor = 0;
     struct session session;
