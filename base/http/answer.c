@@ -10,10 +10,7 @@
 #include "base/http/receive.h"
 #include "base/http/reply.h"
 
-enum {
-    BATCH_BYTES = 64 * 1024, /* replies gathered before they are sent */
-    STALL_MS = 5000,         /* a peer must take some bytes of its replies in this time */
-};
+enum { BATCH_BYTES = 64 * 1024 }; /* replies gathered before they are sent */
 
 /* --- replies --- */
 
@@ -171,7 +168,7 @@ static void on_written(uv_write_t *write, int status)
 static void watch_stall(struct conn *conn)
 {
     conn->pending->left_bytes = uv_stream_get_write_queue_size(&conn->uv.stream);
-    conn_set_deadline(conn, server_now(conn->server), STALL_MS);
+    conn_set_deadline(conn, server_now(conn->server), conn->server->limits.stall_ms);
 }
 
 static void close_stalled(struct conn *conn)
@@ -218,7 +215,10 @@ void answer_flush(struct conn *conn)
 
 void answer_check_stall(struct conn *conn)
 {
-    if (uv_stream_get_write_queue_size(&conn->uv.stream) < conn->pending->left_bytes)
+    const struct http_server *server = conn->server;
+    bool is_reading = uv_stream_get_write_queue_size(&conn->uv.stream) < conn->pending->left_bytes;
+    bool is_ancient = server_now(server).ms - conn->opened.ms > 2 * server->limits.max_life_ms;
+    if (is_reading && !is_ancient)
         watch_stall(conn);
     else
         close_stalled(conn);

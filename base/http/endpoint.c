@@ -68,16 +68,6 @@ static bool bind_file(int fd, const struct sockaddr_un *address, unsigned mode)
            chmod(address->sun_path, mode ? mode : DEFAULT_UNIX_MODE) == 0 && listen(fd, SOMAXCONN) == 0;
 }
 
-static void remember_file(struct endpoint *endpoint, const struct sockaddr_un *address)
-{
-    struct stat file;
-    memcpy(endpoint->path, address->sun_path, sizeof(endpoint->path));
-    if (stat(endpoint->path, &file) == 0) {
-        endpoint->device = file.st_dev;
-        endpoint->inode = file.st_ino;
-    }
-}
-
 static enum status open_unix(const struct endpoint_options *options, const char *path,
                              struct endpoint *endpoint, struct why *why)
 {
@@ -96,8 +86,7 @@ static enum status open_unix(const struct endpoint_options *options, const char 
             close(fd);
         return status;
     }
-    *endpoint = (struct endpoint){.fd = fd, .is_unix = true};
-    remember_file(endpoint, &address);
+    *endpoint = (struct endpoint){.fd = fd, .is_unix = true, .address = address};
     return STATUS_OK;
 }
 
@@ -197,12 +186,11 @@ enum status endpoint_open(const struct endpoint_options *options, struct endpoin
     return open_tcp(options, endpoint, why);
 }
 
+/* A successor may have put its own file there already: only one that nobody answers is removed. */
 void endpoint_close(struct endpoint *endpoint)
 {
-    struct stat file;
     close(endpoint->fd);
     endpoint->fd = -1;
-    if (endpoint->is_unix && stat(endpoint->path, &file) == 0 && file.st_dev == endpoint->device &&
-        file.st_ino == endpoint->inode)
-        unlink(endpoint->path);
+    if (endpoint->is_unix && check_file(&endpoint->address) == STATUS_OK)
+        unlink(endpoint->address.sun_path);
 }

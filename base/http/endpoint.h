@@ -9,7 +9,6 @@
 #ifndef BASE_HTTP_ENDPOINT_H
 #define BASE_HTTP_ENDPOINT_H
 
-#include <sys/types.h>
 #include <sys/un.h>
 
 #include "base/slice.h"
@@ -18,9 +17,7 @@ struct endpoint {
     int fd;
     int port; /* the one really bound; 0 for a unix socket */
     bool is_unix;
-    char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
-    dev_t device; /* of our socket file */
-    ino_t inode;
+    struct sockaddr_un address; /* of a unix socket */
 };
 
 struct endpoint_options {

@@ -75,14 +75,15 @@ struct http_limits { /* defaults and reasons: reference table in docs; all are s
     int64_t head_deadline_ms;
     int64_t request_deadline_ms; /* head and body together */
     int64_t answer_deadline_ms;  /* for the handler; then 503 and close, and its reply is dropped */
+    int64_t stall_ms; /* a peer must take some bytes of its replies in this time, else it is closed */
     int64_t idle_ms;
     int64_t max_requests; /* a connection; then it is closed politely */
     int64_t max_life_ms;
     int64_t max_memory_bytes; /* http_server_start refuses limits whose sum is above it */
 };
 
-/* The defaults: 10,000 connections, 256 an address, 8 KiB, 4 KiB, 16 KiB, 5 s, 10 s, 30 s, 15 s, 1,000, 300
- * s, 1 GiB. */
+/* The defaults: 10,000 connections, 256 an address, 8 KiB, 4 KiB, 16 KiB, 5 s, 10 s, 30 s, 5 s, 15 s, 1,000,
+ * 300 s, 1 GiB. */
 struct http_limits http_limits_default(void);
 
 struct http_counters { /* owned by the server, read by whoever writes metrics */

@@ -19,6 +19,7 @@ struct http_limits http_limits_default(void)
         .head_deadline_ms = 5000,
         .request_deadline_ms = 10000,
         .answer_deadline_ms = 30000,
+        .stall_ms = 5000,
         .idle_ms = 15000,
         .max_requests = 1000,
         .max_life_ms = 300000,
@@ -157,11 +158,15 @@ static void close_all(struct http_server *server)
         conn_close(conn);
 }
 
+/* Timers come before sockets in a turn of the loop. A deadline counts as missed only when it had passed at
+ * the last tick already: since then everything that had arrived was read, so a loop that was held up does not
+ * blame its peers. */
 static void on_tick(uv_timer_t *tick)
 {
     struct http_server *server = tick->data;
     mono_ms now = server_now(server);
-    wheel_advance(&server->wheel, now, conn_expire);
+    wheel_advance(&server->wheel, server->last_tick, conn_expire);
+    server->last_tick = now;
     if (server->is_stopping && now.ms >= server->stop_at.ms)
         close_all(server);
     if (server->listener && listener_is_paused(server->listener))
@@ -172,8 +177,10 @@ static void on_tick(uv_timer_t *tick)
 
 void server_start_tick(struct http_server *server)
 {
-    if (!uv_is_active((uv_handle_t *)&server->tick))
-        MUST(uv_timer_start(&server->tick, on_tick, WHEEL_TICK_MS, WHEEL_TICK_MS) == 0);
+    if (uv_is_active((uv_handle_t *)&server->tick))
+        return;
+    server->last_tick = server_now(server);
+    MUST(uv_timer_start(&server->tick, on_tick, WHEEL_TICK_MS, WHEEL_TICK_MS) == 0);
 }
 
 /* --- stop --- */

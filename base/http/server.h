@@ -44,6 +44,7 @@ struct http_server {
     size_t pending_bytes; /* of replies that the kernel did not take yet */
     struct wheel wheel;
     uv_timer_t tick; /* runs while there is a deadline */
+    mono_ms last_tick;
     bool is_stopping;
     bool is_stopped; /* nothing of it is left in the loop */
     int open_handles;

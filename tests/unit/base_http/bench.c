@@ -64,10 +64,44 @@ static void give_later(void *context, struct http_request *request)
     bench->later[bench->later_count++] = request;
 }
 
+static void release_oldest(void *context, struct http_request *request)
+{
+    bench_answer(context, SLICE("released"));
+    give_text(request, SLICE("ok"));
+}
+
+static void give_dump(void *context, struct http_request *request)
+{
+    struct buf dump;
+    (void)context;
+    buf_init_growing(&dump, 1024, 1 << 20);
+    buf_add_int64(&dump, request->method);
+    buf_add_char(&dump, '\n');
+    buf_add(&dump, request->path);
+    buf_add_char(&dump, '?');
+    buf_add(&dump, request->query);
+    for (size_t i = 0; i < request->field_count; i++) {
+        buf_add_char(&dump, '\n');
+        buf_add(&dump, request->fields[i].name);
+        buf_add(&dump, SLICE("=<"));
+        buf_add(&dump, request->fields[i].value);
+        buf_add_char(&dump, '>');
+    }
+    buf_add_char(&dump, '\n');
+    buf_add(&dump, request->body);
+    give_text(request, buf_slice(&dump));
+    buf_fini(&dump);
+}
+
 static const struct http_route routes[] = {
-    {HTTP_GET, "/ok", give_ok},    {HTTP_POST, "/echo", give_echo},
-    {HTTP_POST, "/hit", take_hit}, {HTTP_GET, "/big", give_big},
-    {HTTP_GET, "/who", give_peer}, {HTTP_GET | HTTP_POST, "/later", give_later},
+    {HTTP_GET, "/ok", give_ok},
+    {HTTP_POST, "/echo", give_echo},
+    {HTTP_POST, "/hit", take_hit},
+    {HTTP_GET, "/big", give_big},
+    {HTTP_GET, "/who", give_peer},
+    {HTTP_GET | HTTP_POST, "/dump", give_dump},
+    {HTTP_GET | HTTP_POST, "/later", give_later},
+    {HTTP_GET, "/release", release_oldest},
 };
 
 /* --- life --- */
@@ -97,6 +131,7 @@ void bench_start(struct bench *bench, const struct http_server_options *options)
     bench->server = http_server_start(&bench->loop, &with, "test.listen", &why);
     if (!bench->server)
         fail_msg("%s", why.text);
+    bench->port = http_server_port(bench->server);
 }
 
 void bench_start_alone(struct bench *bench, const struct http_server_options *options)
@@ -179,7 +214,7 @@ int bench_connect(struct bench *bench)
 {
     struct sockaddr_in address = {
         .sin_family = AF_INET,
-        .sin_port = htons((uint16_t)http_server_port(bench->server)),
+        .sin_port = htons((uint16_t)bench->port),
         .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
     };
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -188,12 +223,24 @@ int bench_connect(struct bench *bench)
     return fd;
 }
 
-int bench_adopt(struct bench *bench)
+static int adopt(struct bench *bench, int type, int send_buffer_bytes)
 {
     int fds[2];
-    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
+    assert_int_equal(socketpair(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
+    assert_int_equal(setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &send_buffer_bytes, sizeof(send_buffer_bytes)),
+                     0);
     conn_open(bench->server, fds[0], &(struct peer){.is_unix = true});
     return fds[1];
+}
+
+int bench_adopt(struct bench *bench)
+{
+    return adopt(bench, SOCK_SEQPACKET, 200 * 1024);
+}
+
+int bench_adopt_narrow(struct bench *bench)
+{
+    return adopt(bench, SOCK_STREAM, 4096);
 }
 
 void bench_send(struct bench *bench, int fd, slice bytes)

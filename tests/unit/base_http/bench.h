@@ -3,7 +3,8 @@
  *
  * Waits end by what happens, never by time; BENCH_PATIENCE_MS without the awaited thing fails the test.
  * Routes of the bench: GET /ok, POST /echo (the body), POST /hit (204), GET /big (BENCH_BIG_BYTES of 'x'),
- * GET /who (the peer), GET and POST /later (kept in bench->later until bench_answer). */
+ * GET /who (the peer), GET and POST /dump (the request as the handler sees it), GET and POST /later (kept in
+ * bench->later until bench_answer), GET /release (answers the oldest of them first, then itself). */
 #ifndef TESTS_UNIT_BASE_HTTP_BENCH_H
 #define TESTS_UNIT_BASE_HTTP_BENCH_H
 
@@ -17,6 +18,7 @@ enum { BENCH_PATIENCE_MS = 30000, BENCH_MAX_LATER = 64, BENCH_BIG_BYTES = 3 * 10
 struct bench {
     uv_loop_t loop;
     struct http_server *server;
+    int port; /* where clients connect */
     struct http_request *later[BENCH_MAX_LATER];
     size_t later_count;
     size_t answered_count; /* of later */
@@ -37,6 +39,8 @@ int bench_connect(struct bench *bench);
 /* A pair of sockets that keep the borders of messages: each send is one read of the server, each of its
  * writes is one message to us. */
 int bench_adopt(struct bench *bench);
+/* A stream whose server side holds only a few KiB that we have not read. */
+int bench_adopt_narrow(struct bench *bench);
 
 void bench_turn(struct bench *bench);
 /* Turns the loop until *flag. */
