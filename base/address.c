@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * address: see the header. */
+#include "base/address.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+
+static const uint8_t mapped_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};
+enum { V4_BYTES = 4, V4_AT = sizeof mapped_prefix, V4_PREFIX_BITS = 96 };
+
+enum status ip_read(slice text, ip_address *ip)
+{
+    char terminated[IP_TEXT_MAX + 1];
+    ip_address out;
+    if (text.len == 0 || text.len > IP_TEXT_MAX || slice_find(text, '\0') < text.len)
+        return STATUS_MALFORMED;
+    memcpy(terminated, text.data, text.len);
+    terminated[text.len] = '\0';
+    if (slice_find(text, ':') < text.len) { /* inet_pton refuses zones, ports and brackets */
+        if (inet_pton(AF_INET6, terminated, out.bytes) != 1)
+            return STATUS_MALFORMED;
+    } else {
+        memcpy(out.bytes, mapped_prefix, sizeof mapped_prefix);
+        if (inet_pton(AF_INET, terminated, out.bytes + V4_AT) != 1)
+            return STATUS_MALFORMED;
+    }
+    *ip = out;
+    return STATUS_OK;
+}
+
+static size_t write_v4(const uint8_t bytes[V4_BYTES], char *out)
+{
+    size_t len = 0;
+    for (int i = 0; i < V4_BYTES; i++) {
+        uint8_t byte = bytes[i];
+        if (i > 0)
+            out[len++] = '.';
+        if (byte >= 100)
+            out[len++] = (char)('0' + byte / 100);
+        if (byte >= 10)
+            out[len++] = (char)('0' + byte / 10 % 10);
+        out[len++] = (char)('0' + byte % 10);
+    }
+    return len;
+}
+
+struct zero_run { /* the longest run of zero groups, two at least, the first of equal ones (RFC 5952, 4.2) */
+    int start, count;
+};
+
+static struct zero_run find_zeros(const uint16_t groups[8])
+{
+    struct zero_run best = {-1, 1};
+    for (int i = 0; i < 8; i++) {
+        int count = 0;
+        while (i + count < 8 && groups[i + count] == 0)
+            count++;
+        if (count > best.count)
+            best = (struct zero_run){i, count};
+        i += count;
+    }
+    return best;
+}
+
+static size_t write_group(uint16_t group, char *out)
+{
+    size_t len = 0;
+    for (int shift = 12; shift >= 0; shift -= 4) {
+        unsigned digit = (group >> shift) & 0xF;
+        if (digit != 0 || len > 0 || shift == 0)
+            out[len++] = "0123456789abcdef"[digit];
+    }
+    return len;
+}
+
+static size_t write_v6(const uint8_t bytes[16], char *out)
+{
+    uint16_t groups[8];
+    for (int i = 0; i < 8; i++)
+        groups[i] = (uint16_t)(bytes[2 * i] << 8 | bytes[2 * i + 1]);
+    struct zero_run zeros = find_zeros(groups);
+    size_t len = 0;
+    for (int i = 0; i < 8; i++) {
+        if (i == zeros.start) {
+            out[len++] = ':';
+            out[len++] = ':';
+            i += zeros.count - 1;
+            continue;
+        }
+        if (len > 0 && out[len - 1] != ':')
+            out[len++] = ':';
+        len += write_group(groups[i], out + len);
+    }
+    return len;
+}
+
+size_t ip_write(ip_address ip, char out[IP_TEXT_MAX])
+{
+    return ip_is_v4(ip) ? write_v4(ip.bytes + V4_AT, out) : write_v6(ip.bytes, out);
+}
+
+bool ip_is_v4(ip_address ip)
+{
+    return memcmp(ip.bytes, mapped_prefix, sizeof mapped_prefix) == 0;
+}
+
+bool ip_equals(ip_address a, ip_address b)
+{
+    return memcmp(a.bytes, b.bytes, sizeof a.bytes) == 0;
+}
+
+#define V4(a, b, c, d, bits)                                                                                 \
+    {                                                                                                        \
+        {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF, a, b, c, d}}, V4_PREFIX_BITS + (bits)                    \
+    }
+#define V6(a, b, c, d, bits)                                                                                 \
+    {                                                                                                        \
+        {{a, b, c, d}}, bits                                                                                 \
+    }
+
+/* IANA special-purpose address registries: what is not globally reachable, and multicast. */
+static const ip_range private_ranges[] = {
+    V4(0, 0, 0, 0, 8),
+    V4(10, 0, 0, 0, 8),
+    V4(100, 64, 0, 0, 10),
+    V4(127, 0, 0, 0, 8),
+    V4(169, 254, 0, 0, 16),
+    V4(172, 16, 0, 0, 12),
+    V4(192, 0, 0, 0, 24),
+    V4(192, 0, 2, 0, 24),
+    V4(192, 88, 99, 0, 24),
+    V4(192, 168, 0, 0, 16),
+    V4(198, 18, 0, 0, 15),
+    V4(198, 51, 100, 0, 24),
+    V4(203, 0, 113, 0, 24),
+    V4(224, 0, 0, 0, 3),
+    V6(0, 0, 0, 0, 8),              /* unspecified, loopback, v4-compatible */
+    V6(0x01, 0, 0, 0, 8),           /* discard-only */
+    V6(0x20, 0x01, 0, 0, 23),       /* IETF protocol assignments, Teredo and benchmarking among them */
+    V6(0x20, 0x01, 0x0d, 0xb8, 32), /* documentation */
+    V6(0x3f, 0xff, 0, 0, 20),       /* documentation (RFC 9637) */
+    V6(0x5f, 0x00, 0, 0, 16),       /* segment routing (RFC 9602) */
+    V6(0xfc, 0, 0, 0, 7),           /* unique local */
+    V6(0xfe, 0x80, 0, 0, 10),       /* link-local */
+    V6(0xfe, 0xc0, 0, 0, 10),       /* site-local */
+    V6(0xff, 0, 0, 0, 8),           /* multicast */
+};
+
+static bool is_in_any(const ip_range *ranges, size_t count, ip_address ip)
+{
+    for (size_t i = 0; i < count; i++)
+        if (ip_range_has(&ranges[i], ip))
+            return true;
+    return false;
+}
+
+enum { V4_RANGE_COUNT = 14 };
+
+bool ip_is_private(ip_address ip)
+{
+    size_t count = sizeof private_ranges / sizeof private_ranges[0];
+    if (ip_is_v4(ip))
+        return is_in_any(private_ranges, V4_RANGE_COUNT, ip);
+    return is_in_any(private_ranges + V4_RANGE_COUNT, count - V4_RANGE_COUNT, ip);
+}
+
+static bool has_bits_after(const ip_range *range)
+{
+    for (unsigned bit = range->prefix_bits; bit < 128; bit++)
+        if (range->base.bytes[bit / 8] & (0x80 >> bit % 8))
+            return true;
+    return false;
+}
+
+enum status ip_range_read(slice text, ip_range *range)
+{
+    size_t slash = slice_find(text, '/');
+    ip_range out;
+    if (ip_read(slice_head(text, slash), &out.base) != STATUS_OK)
+        return STATUS_MALFORMED;
+    int64_t offset = slice_find(text, ':') < text.len ? 0 : V4_PREFIX_BITS;
+    int64_t bits = 128 - offset;
+    if (slash < text.len && slice_to_int64(slice_from(text, slash + 1), 0, bits, &bits) != STATUS_OK)
+        return STATUS_MALFORMED;
+    out.prefix_bits = (uint8_t)(offset + bits);
+    if (has_bits_after(&out))
+        return STATUS_MALFORMED;
+    *range = out;
+    return STATUS_OK;
+}
+
+bool ip_range_has(const ip_range *range, ip_address ip)
+{
+    size_t whole = range->prefix_bits / 8;
+    if (memcmp(range->base.bytes, ip.bytes, whole) != 0)
+        return false;
+    unsigned rest = range->prefix_bits % 8;
+    return rest == 0 || ((range->base.bytes[whole] ^ ip.bytes[whole]) >> (8 - rest)) == 0;
+}
