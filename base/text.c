@@ -82,6 +82,26 @@ bool text_is_clean(slice s)
     return true;
 }
 
+size_t text_utf8_length(slice s)
+{
+    size_t at = 0;
+    while (at < s.len) {
+        size_t bad_len;
+        size_t len = (unsigned char)s.data[at] < 0x80 ? 1 : wide_length(s, at, &bad_len);
+        if (len == 0)
+            break;
+        at += len;
+    }
+    return at;
+}
+
+size_t text_bad_length(slice s)
+{
+    size_t bad_len;
+    wide_length(s, 0, &bad_len);
+    return bad_len;
+}
+
 /* One character or one bad sequence at `at`: what it becomes goes into *piece; returns how far to go. */
 static size_t clean_one(slice s, size_t at, slice *piece)
 {
