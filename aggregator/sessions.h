@@ -17,6 +17,8 @@ struct sessions;
 /* Untouched for so long before it closes: a replay of old hits does not take one row back again and again. */
 enum { SESSIONS_SETTLE_MS = 3000 };
 
+/* max_open: at most 2^30; an entry takes 64 bytes, 16 more when its address is IPv6, and 4 to 8 in the table.
+ */
 struct sessions *sessions_new(int64_t gap_ms, size_t max_open);
 void sessions_free(struct sessions **sessions); /* accepts NULL, leaves NULL */
 size_t sessions_count(const struct sessions *sessions);
@@ -25,14 +27,16 @@ bool sessions_is_over(const struct sessions *sessions); /* more than max_open */
 /* Adds one part: joins every interval of its key that it touches, else opens one. */
 void sessions_add(struct sessions *sessions, const struct session *part, mono_ms now);
 /* Replays one stored change, in the order of (version, ordinal): removes every interval of the key that
- * [start, last] overlaps, then puts the value in its place unless it is a tombstone (events == 0). */
+ * [start, last] overlaps, then puts the value in its place unless it is a tombstone (events == 0). Before
+ * anything is added (MUST). */
 void sessions_replay(struct sessions *sessions, const struct session *change, mono_ms now);
 /* Walks all open sessions; *cursor starts at 0. Slices are borrowed until the store is next modified. */
 bool sessions_next(const struct sessions *sessions, size_t *cursor, struct session *out);
 
 /* Takes out one session that is due: last + gap + lateness <= watermark and untouched for SESSIONS_SETTLE_MS;
  * either is seen at most two seconds of its own clock late. Else, while there are more than max_open, one
- * with the earliest end (to the second). False when there is none. Slices as in sessions_next. */
+ * that the watermark has passed, else one with the earliest end (to the second). False when there is none.
+ * Slices are borrowed until sessions_note_stored. */
 bool sessions_take_due(struct sessions *sessions, wall_ms watermark, int64_t lateness_ms, mono_ms now,
                        struct session *out);
 /* True when sessions_take_due would give one: cheap, asked every tick. */
