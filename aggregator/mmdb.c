@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * mmdb: see the header. */
+#include "aggregator/mmdb.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <maxminddb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct mmdb {
+    MMDB_s file;
+    char type[64];
+};
+
+/* ---- Opening ---- */
+
+static bool copy_bytes(int from, int to, off_t size)
+{
+    while (size > 0) {
+        ssize_t copied = copy_file_range(from, NULL, to, NULL, (size_t)size, 0);
+        if (copied <= 0)
+            return false;
+        size -= copied;
+    }
+    return true;
+}
+
+/* For file systems between which the kernel does not copy. */
+static bool copy_by_hand(int from, int to)
+{
+    static char buffer[1 << 16];
+    ssize_t got;
+    if (lseek(from, 0, SEEK_SET) != 0 || lseek(to, 0, SEEK_SET) != 0)
+        return false;
+    while ((got = read(from, buffer, sizeof buffer)) > 0)
+        if (write(to, buffer, (size_t)got) != got)
+            return false;
+    return got == 0;
+}
+
+static enum status seal_copy(int from, int to, const char *path, struct why *why)
+{
+    struct stat file;
+    if (fstat(from, &file) != 0 || !S_ISREG(file.st_mode))
+        return why_say(why, STATUS_MALFORMED, "geo.databases: %s is no regular file", path);
+    if (file.st_size > MMDB_MAX_BYTES)
+        return why_say(why, STATUS_TOO_BIG, "geo.databases: %s is larger than %d MiB", path,
+                       MMDB_MAX_BYTES >> 20);
+    if (!copy_bytes(from, to, file.st_size) && !copy_by_hand(from, to))
+        return why_say(why, STATUS_UNAVAILABLE, "geo.databases: %s cannot be read into memory: %s", path,
+                       strerror(errno));
+    MUST(fcntl(to, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0);
+    return STATUS_OK;
+}
+
+/* A sealed copy of the file in memory, as a descriptor; -1 and *why. */
+static int open_copy(const char *path, struct why *why)
+{
+    int from = open(path, O_RDONLY | O_CLOEXEC);
+    if (from < 0) {
+        (void)why_say(why, STATUS_NOT_FOUND, "geo.databases: %s cannot be opened: %s", path, strerror(errno));
+        return -1;
+    }
+    int to = memfd_create("mmdb", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    MUST(to >= 0);
+    if (seal_copy(from, to, path, why) != STATUS_OK) {
+        close(to);
+        to = -1;
+    }
+    close(from);
+    return to;
+}
+
+static enum status open_file(struct mmdb *mmdb, const char *path, struct why *why)
+{
+    char copy[32];
+    int fd = open_copy(path, why);
+    if (fd < 0)
+        return STATUS_UNAVAILABLE;
+    snprintf(copy, sizeof copy, "/proc/self/fd/%d", fd);
+    int error = MMDB_open(copy, MMDB_MODE_MMAP, &mmdb->file);
+    close(fd);
+    if (error != MMDB_SUCCESS)
+        return why_say(why, STATUS_MALFORMED, "geo.databases: %s is no MaxMind database: %s", path,
+                       MMDB_strerror(error));
+    snprintf(mmdb->type, sizeof mmdb->type, "%s", mmdb->file.metadata.database_type);
+    return STATUS_OK;
+}
+
+/* ---- Looking up ---- */
+
+static MMDB_lookup_result_s look_up(const struct mmdb *mmdb, ip_address ip, int *error)
+{
+    struct sockaddr_in v4 = {.sin_family = AF_INET};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+    memcpy(&v4.sin_addr, ip.bytes + 12, 4);
+    memcpy(&v6.sin6_addr, ip.bytes, 16);
+    const struct sockaddr *address =
+        ip_is_v4(ip) ? (const struct sockaddr *)&v4 : (const struct sockaddr *)&v6;
+    return MMDB_lookup_sockaddr(&mmdb->file, address, error);
+}
+
+enum status mmdb_find(const struct mmdb *mmdb, ip_address ip, uint32_t *offset)
+{
+    int error;
+    MMDB_lookup_result_s found = look_up(mmdb, ip, &error);
+    if (error != MMDB_SUCCESS || !found.found_entry)
+        return STATUS_NOT_FOUND; /* also an IPv6 address in a file of IPv4 */
+    *offset = found.entry.offset;
+    return STATUS_OK;
+}
+
+/* The value at a path, given in the two ways that records are made. False when it is not there. */
+static bool find_value(MMDB_entry_s *entry, const char *const *nested, const char *const *flat,
+                       MMDB_entry_data_s *data)
+{
+    return (MMDB_aget_value(entry, data, nested) == MMDB_SUCCESS && data->has_data) ||
+           (MMDB_aget_value(entry, data, flat) == MMDB_SUCCESS && data->has_data);
+}
+
+struct path {
+    const char *nested[5];
+    const char *flat[2];
+};
+
+static const struct path country_path = {{"country", "iso_code", NULL}, {"country_code", NULL}};
+static const struct path state_path = {{"subdivisions", "0", "names", "en", NULL}, {"state1", NULL}};
+static const struct path city_path = {{"city", "names", "en", NULL}, {"city", NULL}};
+static const struct path latitude_path = {{"location", "latitude", NULL}, {"latitude", NULL}};
+static const struct path longitude_path = {{"location", "longitude", NULL}, {"longitude", NULL}};
+
+static bool read_text(MMDB_entry_s *entry, const struct path *path, slice *text)
+{
+    MMDB_entry_data_s data;
+    *text = (slice){NULL, 0};
+    if (!find_value(entry, path->nested, path->flat, &data))
+        return true;
+    /* `city` is a text in flat records and a map in nested ones, where its names may be missing. */
+    if (data.type == MMDB_DATA_TYPE_MAP)
+        return true;
+    if (data.type != MMDB_DATA_TYPE_UTF8_STRING)
+        return false;
+    *text = (slice){data.utf8_string, data.data_size};
+    return true;
+}
+
+static bool read_number(MMDB_entry_s *entry, const struct path *path, double *number, bool *is_there)
+{
+    MMDB_entry_data_s data;
+    *is_there = find_value(entry, path->nested, path->flat, &data);
+    if (!*is_there)
+        return true;
+    if (data.type != MMDB_DATA_TYPE_DOUBLE && data.type != MMDB_DATA_TYPE_FLOAT)
+        return false;
+    *number = data.type == MMDB_DATA_TYPE_DOUBLE ? data.double_value : (double)data.float_value;
+    return true;
+}
+
+static bool is_coordinate(double value, double limit)
+{
+    return value >= -limit && value <= limit; /* false for NaN */
+}
+
+/* False when a field has another type than ours. */
+static bool read_record(MMDB_entry_s *entry, struct mmdb_record *record)
+{
+    bool has_latitude, has_longitude;
+    memset(record, 0, sizeof *record);
+    if (!read_text(entry, &country_path, &record->country) ||
+        !read_text(entry, &state_path, &record->state) || !read_text(entry, &city_path, &record->city) ||
+        !read_number(entry, &latitude_path, &record->latitude, &has_latitude) ||
+        !read_number(entry, &longitude_path, &record->longitude, &has_longitude))
+        return false;
+    record->has_coordinates = has_latitude && has_longitude && is_coordinate(record->latitude, 90) &&
+                              is_coordinate(record->longitude, 180);
+    return true;
+}
+
+void mmdb_read(const struct mmdb *mmdb, uint32_t offset, struct mmdb_record *record)
+{
+    MMDB_entry_s entry = {.mmdb = &mmdb->file, .offset = offset};
+    if (!read_record(&entry, record))
+        memset(record, 0, sizeof *record);
+}
+
+/* ---- The check before use, and the rest ---- */
+
+/* Every address that a file is likely to know: where one is found, its record must be of types we read. */
+static enum status check_records(const struct mmdb *mmdb, const char *path, struct why *why)
+{
+    static const char *const samples[] = {"1.1.1.1", "8.8.8.8", "81.2.69.142", "2001:4860::", "2a00:1450::"};
+    for (size_t i = 0; i < sizeof samples / sizeof samples[0]; i++) {
+        ip_address ip;
+        struct mmdb_record record;
+        int error;
+        MUST(ip_read(slice_of(samples[i]), &ip) == STATUS_OK);
+        MMDB_lookup_result_s found = look_up(mmdb, ip, &error);
+        if (error != MMDB_SUCCESS && error != MMDB_IPV6_LOOKUP_IN_IPV4_DATABASE_ERROR)
+            return why_say(why, STATUS_MALFORMED, "geo.databases: %s is damaged: %s", path,
+                           MMDB_strerror(error));
+        if (found.found_entry && !read_record(&found.entry, &record))
+            return why_say(
+                why, STATUS_MALFORMED,
+                "geo.databases: %s is no database of places: its record of %s has fields of other types",
+                path, samples[i]);
+    }
+    return STATUS_OK;
+}
+
+struct mmdb *mmdb_open(const char *path, struct why *why)
+{
+    struct mmdb *mmdb = must_calloc(1, sizeof *mmdb);
+    if (open_file(mmdb, path, why) != STATUS_OK) {
+        free(mmdb);
+        return NULL;
+    }
+    if (check_records(mmdb, path, why) != STATUS_OK)
+        mmdb_close(&mmdb);
+    return mmdb;
+}
+
+void mmdb_close(struct mmdb **mmdb)
+{
+    if (*mmdb == NULL)
+        return;
+    MMDB_close(&(*mmdb)->file);
+    free(*mmdb);
+    *mmdb = NULL;
+}
+
+wall_ms mmdb_built_at(const struct mmdb *mmdb)
+{
+    uint64_t seconds = mmdb->file.metadata.build_epoch;
+    return (wall_ms){seconds < 253402300800u ? (int64_t)seconds * 1000 : 0};
+}
+
+const char *mmdb_type(const struct mmdb *mmdb)
+{
+    return mmdb->type;
+}
