@@ -33,12 +33,13 @@ struct feed_events {
     void (*on_end)(void *context, int partition); /* the end of the log was reached */
     /* A partition cannot be read on: offset out of range, topic gone … reason is one line. */
     void (*on_fault)(void *context, int partition, const char *reason);
-    /* The broker was reached: what it says of the topic. Once at start and after each new client. */
+    /* The broker was reached: what it says of the topic. Before the first assignment of each client, and when
+     * brokers are back. */
     void (*on_cluster)(void *context, const char *cluster_id, int partition_count);
     void (*on_wake)(void *context); /* something may be in the queue: call feed_poll when there is room */
 };
 
-struct feed_options {
+struct feed_options { /* borrowed for the feed's life */
     const char *brokers;
     const char *topic;
     const char *group;
@@ -61,6 +62,9 @@ void feed_read_at(struct feed *feed, const struct feed_position *positions, size
 /* Messages left behind what was last read, by partition; -1 unknown. From cached watermarks, no round trip.
  */
 int64_t feed_lag(struct feed *feed, int partition, int64_t next_offset);
-void feed_stop(struct feed **feed); /* leaves the group; may take a second */
+bool feed_is_connected(const struct feed *feed); /* false while no broker answers */
+/* Leaves the group; may take a second. Accepts NULL, leaves NULL; the loop must turn until the handles are
+ * closed. */
+void feed_stop(struct feed **feed);
 
 #endif

@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * committing: the half of the aggregator that asks things of Postgres, one at a time, in this order: a
+ * partition that is to be claimed; whether there are strays, ten times a second; the batch, when it is due;
+ * due sessions and strays without one.
+ *
+ *   outcome     what becomes of it
+ *   DONE        counted; the next thing
+ *   FENCED      all claims are made anew, but those of the partition only after its cooling
+ *   RETRY       the same, after a back-off; nothing is read meanwhile
+ *   BAD_DATA    the same at once, with batches halved, until the message that Postgres refuses comes alone:
+ *               then it is condemned, and becomes a reject when it is read again
+ *   HALT        the partition is left alone; the others are claimed anew
+ * An outcome that arrives after a revocation is about partitions that are no longer ours: only RETRY matters.
+ */
+#include <stdio.h>
+
+#include "aggregator/aggregator_inside.h"
+
+/* ---- When something fails ---- */
+
+/* Batches and claims hold more than what is committed: away with them. */
+static void forget_uncommitted(struct aggregator *aggregator)
+{
+    assignment_drop(&aggregator->assignment);
+    for (size_t i = 0; i < 2; i++) {
+        batch_clear(aggregator->loads[i].batch);
+        aggregator->loads[i].counts = (struct metrics){{0}};
+    }
+    feed_read_at(aggregator->feed, NULL, 0);
+    aggregator->is_list_stale = true;
+}
+
+static void back_off(struct aggregator *aggregator, const char *reason)
+{
+    int64_t wait_ms = backoff_next(&aggregator->backoff);
+    aggregator->resume_at = (mono_ms){aggregator->now.ms + wait_ms};
+    aggregator->is_postgres_up = false;
+    metrics_add(aggregator->options.metrics, METRICS_RETRIES, 1);
+    log_warning(&aggregator->log, "postgres_retry", "again in %lld ms: %s", (long long)wait_ms, reason);
+}
+
+static void fence(struct aggregator *aggregator, const struct store_result *result)
+{
+    metrics_add(aggregator->options.metrics, METRICS_FENCED, 1);
+    log_warning(&aggregator->log, "fenced", "%s", result->reason);
+    for (size_t i = 0; i < aggregator->claim_count; i++) {
+        int partition = aggregator->claims[i]->partition;
+        if (result->partition < 0 || result->partition == partition)
+            assignment_fence(&aggregator->assignment, partition, aggregator->now);
+    }
+}
+
+static void halt_written(struct aggregator *aggregator, const struct store_result *result)
+{
+    metrics_add(aggregator->options.metrics, METRICS_HALTS, 1);
+    for (size_t i = 0; i < aggregator->claim_count; i++) {
+        int partition = aggregator->claims[i]->partition;
+        if (result->partition < 0 || result->partition == partition)
+            aggregator_halt(aggregator, partition, result->reason);
+    }
+}
+
+/* The only message of the batch. */
+static struct feed_position find_message(const struct aggregator *aggregator)
+{
+    const int64_t *next_offsets = aggregator->writing->batch->next_offsets;
+    for (int i = 0; i < aggregator->partition_count; i++)
+        if (next_offsets[i] >= 0)
+            return (struct feed_position){i, next_offsets[i] - 1};
+    MUST(false);
+}
+
+static void condemn(struct aggregator *aggregator, const struct store_result *result)
+{
+    struct feed_position at = find_message(aggregator);
+    struct assignment_part *part = &aggregator->assignment.parts[at.partition];
+    if (part->condemned_offset == at.next_offset) { /* refused as a reject, too */
+        halt_written(aggregator, result);
+        return;
+    }
+    log_error(&aggregator->log, "message_refused",
+              "partition %d offset %lld goes to rejected_hits, since Postgres refuses it: %s", at.partition,
+              (long long)at.next_offset, result->reason);
+    part->condemned_offset = at.next_offset;
+    snprintf(part->condemned_sqlstate, sizeof part->condemned_sqlstate, "%s", result->sqlstate);
+}
+
+static void refuse(struct aggregator *aggregator, const struct store_result *result)
+{
+    size_t message_count = aggregator->writing->batch->message_count;
+    metrics_add(aggregator->options.metrics, METRICS_BAD_DATA, 1);
+    if (message_count == 0) /* no message is to blame: sessions or strays that a person wrote */
+        halt_written(aggregator, result);
+    else if (pace_note_refused(&aggregator->pace, message_count))
+        condemn(aggregator, result);
+    else
+        log_warning(&aggregator->log, "batch_refused", "%zu messages are tried again in batches of %zu: %s",
+                    message_count, aggregator->pace.max_messages, result->reason);
+}
+
+static void recover(struct aggregator *aggregator, const struct store_result *result)
+{
+    switch (result->outcome) {
+    case STORE_DONE:
+        return;
+    case STORE_FENCED:
+        fence(aggregator, result);
+        break;
+    case STORE_RETRY:
+        back_off(aggregator, result->reason);
+        break;
+    case STORE_BAD_DATA:
+        refuse(aggregator, result);
+        break;
+    case STORE_HALT:
+        halt_written(aggregator, result);
+        break;
+    }
+    forget_uncommitted(aggregator);
+}
+
+static bool is_stale(const struct aggregator *aggregator)
+{
+    return aggregator->generation != aggregator->assignment.generation;
+}
+
+static void begin(struct aggregator *aggregator)
+{
+    aggregator->generation = aggregator->assignment.generation;
+}
+
+static void note_success(struct aggregator *aggregator)
+{
+    aggregator->is_postgres_up = true;
+    backoff_reset(&aggregator->backoff);
+}
+
+/* ---- Claims ---- */
+
+static void on_claimed(void *context, const struct store_result *result, struct claim *claim)
+{
+    struct aggregator *aggregator = context;
+    aggregator->now = mono_now();
+    if (result->outcome == STORE_DONE) {
+        note_success(aggregator);
+        metrics_add(aggregator->options.metrics, METRICS_CLAIMS, 1);
+        if (assignment_hold_take(&aggregator->assignment, aggregator->generation, claim))
+            aggregator->is_list_stale = true;
+    } else if (result->outcome == STORE_RETRY) {
+        recover(aggregator, result);
+    } else if (!is_stale(aggregator)) {
+        metrics_add(aggregator->options.metrics, METRICS_HALTS, 1);
+        aggregator_halt(aggregator, aggregator->claiming, result->reason);
+    }
+    aggregator_turn(aggregator);
+}
+
+static void claim(struct aggregator *aggregator, int partition)
+{
+    begin(aggregator);
+    aggregator->claiming = partition;
+    store_claim(aggregator->store, partition, on_claimed, aggregator);
+}
+
+static void read_what_is_held(struct aggregator *aggregator)
+{
+    size_t count = assignment_positions(&aggregator->assignment, aggregator->positions);
+    feed_read_at(aggregator->feed, aggregator->positions, count);
+    aggregator->is_list_stale = false;
+}
+
+/* ---- Batches ---- */
+
+static void count_commit(struct aggregator *aggregator)
+{
+    struct metrics *metrics = aggregator->options.metrics;
+    const struct merge_output *output = merge_output(aggregator->merge);
+    metrics_move(metrics, &aggregator->writing->counts);
+    metrics_add(metrics, METRICS_HITS, (int64_t)output->new_hit_count);
+    metrics_add(metrics, METRICS_DUPLICATES, (int64_t)output->duplicate_count);
+    metrics_add(metrics, METRICS_SESSIONS_CLOSED, (int64_t)output->closed_count);
+    metrics_add(metrics, METRICS_SESSION_CHANGES, (int64_t)output->change_count);
+    metrics_add(metrics, METRICS_STRAYS, (int64_t)output->stray_count);
+    metrics_add(metrics, METRICS_BATCHES, 1);
+    metrics_add(metrics, METRICS_BATCH_TIME, aggregator->now.ms - aggregator->pace.started.ms);
+    aggregator->committed_at = aggregator->now;
+}
+
+static void note_committed(struct aggregator *aggregator)
+{
+    note_success(aggregator);
+    count_commit(aggregator);
+    pace_note_committed(&aggregator->pace, aggregator->writing->batch->message_count, aggregator->now);
+    if (is_stale(aggregator))
+        return;
+    for (size_t i = 0; i < aggregator->claim_count; i++)
+        assignment_note_committed(&aggregator->assignment, aggregator->claims[i]->partition);
+}
+
+static void on_written(void *context, const struct store_result *result)
+{
+    struct aggregator *aggregator = context;
+    aggregator->now = mono_now();
+    if (result->outcome == STORE_DONE)
+        note_committed(aggregator);
+    else if (!is_stale(aggregator) || result->outcome == STORE_RETRY)
+        recover(aggregator, result);
+    batch_clear(aggregator->writing->batch);
+    aggregator->writing->counts = (struct metrics){{0}};
+    aggregator_turn(aggregator);
+}
+
+static bool has_due_sessions(const struct aggregator *aggregator, const struct claim *held)
+{
+    int64_t lateness_ms = aggregator->options.configuration->sessions_lateness_ms;
+    wall_ms watermark = claim_watermark(held, wall_now(), aggregator->quiet_ms[held->partition], lateness_ms);
+    return sessions_has_due(held->sessions, watermark, lateness_ms, aggregator->now);
+}
+
+/* While a refused message is looked for, its batch holds nothing else that could be to blame. */
+static bool takes_part(const struct aggregator *aggregator, struct claim *held)
+{
+    bool has_messages = aggregator->filling->batch->next_offsets[held->partition] >= 0;
+    if (pace_is_searching(&aggregator->pace)) {
+        held->has_strays = false;
+        return has_messages;
+    }
+    return has_messages || held->has_strays || has_due_sessions(aggregator, held);
+}
+
+static void gather_claims(struct aggregator *aggregator)
+{
+    aggregator->claim_count = 0;
+    for (int i = 0; i < aggregator->partition_count; i++) {
+        aggregator->quiet_ms[i] = assignment_quiet_ms(&aggregator->assignment, i, aggregator->now);
+        struct claim *held = aggregator->assignment.parts[i].claim;
+        if (held != NULL && takes_part(aggregator, held))
+            aggregator->claims[aggregator->claim_count++] = held;
+    }
+}
+
+/* False: there is nothing to write. */
+static bool write_batch(struct aggregator *aggregator)
+{
+    gather_claims(aggregator);
+    MUST(aggregator->claim_count > 0 || aggregator->filling->batch->message_count == 0);
+    if (aggregator->claim_count == 0)
+        return false;
+    struct load *load = aggregator->filling;
+    aggregator->filling = aggregator->writing;
+    aggregator->writing = load;
+    struct store_batch batch = {
+        .batch = load->batch,
+        .merge = aggregator->merge,
+        .claims = aggregator->claims,
+        .claim_count = aggregator->claim_count,
+        .quiet_ms = aggregator->quiet_ms,
+    };
+    begin(aggregator);
+    pace_note_start(&aggregator->pace, aggregator->now);
+    store_write(aggregator->store, &batch, on_written, aggregator);
+    return true;
+}
+
+int64_t committing_wait_ms(const struct aggregator *aggregator)
+{
+    const struct batch *batch = aggregator->filling->batch;
+    struct pace_batch filling = {
+        .message_count = batch->message_count,
+        .is_full = !batch_has_room(batch, aggregator->pace.max_messages),
+        .is_dry = aggregator->is_dry,
+        .first_at = batch->first_at,
+    };
+    return pace_wait_ms(&aggregator->pace, &filling, aggregator->now);
+}
+
+/* ---- Strays ---- */
+
+static void on_peeked(void *context, const struct store_result *result)
+{
+    struct aggregator *aggregator = context;
+    aggregator->now = mono_now();
+    if (result->outcome == STORE_DONE)
+        aggregator->is_upkeep_due = true; /* takes what was found */
+    else if (!is_stale(aggregator) || result->outcome == STORE_RETRY)
+        recover(aggregator, result);
+    aggregator_turn(aggregator);
+}
+
+/* False: it is not time, or nothing is held. */
+static bool peek(struct aggregator *aggregator)
+{
+    if (!aggregator->is_peek_due)
+        return false;
+    aggregator->is_peek_due = false;
+    aggregator->claim_count = 0;
+    for (int i = 0; i < aggregator->partition_count; i++)
+        if (aggregator->assignment.parts[i].claim != NULL)
+            aggregator->claims[aggregator->claim_count++] = aggregator->assignment.parts[i].claim;
+    if (aggregator->claim_count == 0)
+        return false;
+    begin(aggregator);
+    store_peek_strays(aggregator->store, aggregator->claims, aggregator->claim_count, on_peeked, aggregator);
+    return true;
+}
+
+/* ---- One thing at a time ---- */
+
+static void keep_up(struct aggregator *aggregator)
+{
+    bool is_due = aggregator->is_upkeep_due;
+    aggregator->is_upkeep_due = false;
+    if (is_due)
+        write_batch(aggregator);
+}
+
+void committing_start(struct aggregator *aggregator)
+{
+    assignment_bury(&aggregator->assignment);
+    if (aggregator->now.ms < aggregator->resume_at.ms)
+        return;
+    int partition = assignment_find_due(&aggregator->assignment, aggregator->now);
+    if (partition >= 0) {
+        claim(aggregator, partition);
+        return;
+    }
+    if (aggregator->is_list_stale)
+        read_what_is_held(aggregator);
+    if (peek(aggregator))
+        return;
+    if (committing_wait_ms(aggregator) == 0 && write_batch(aggregator))
+        return;
+    keep_up(aggregator);
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * configuration: see the header. */
+#include "aggregator/configuration.h"
+
+#define SECOND_MS INT64_C(1000)
+#define HOUR_MS   (3600 * SECOND_MS)
+#define DAY_MS    (24 * HOUR_MS)
+
+#define VALUE(name) .offset = offsetof(struct configuration, name)
+
+const struct setting_row configuration_rows[] = {
+    {"kafka", "brokers", SETTING_TEXT, VALUE(kafka_brokers), .fallback = "127.0.0.1:9092",
+     .help = "Bootstrap list of the Kafka cluster, host:port, comma separated."},
+    {"kafka", "topic", SETTING_TEXT, VALUE(kafka_topic), .fallback = "hits", .max = 249,
+     .help = "Topic of the hits."},
+    {"kafka", "group", SETTING_TEXT, VALUE(kafka_group), .fallback = "", .max = 200,
+     .help =
+         "Consumer group; empty: footfall- and an id that is kept in the database, so that two deployments"
+         " never share one."},
+    {"kafka", "instance", SETTING_TEXT, VALUE(kafka_instance), .fallback = "", .max = 200,
+     .help = "Name of this process as a static member of the group, unique in it; empty: a dynamic member."},
+    {"postgres", "conninfo", SETTING_SECRET, VALUE(postgres_conninfo), .fallback = "dbname=footfall",
+     .help = "How to reach Postgres: a libpq connection string or URI."},
+    {"postgres", "owner_conninfo", SETTING_SECRET, VALUE(postgres_owner_conninfo), .fallback = "",
+     .help = "The same for the role that owns the tables and applies migrations; empty: postgres.conninfo."},
+    {"events", "max_age", SETTING_DURATION, VALUE(events_max_age_ms), .fallback = "730d", .min = HOUR_MS,
+     .max = 36500 * DAY_MS,
+     .help = "A hit whose time lies further back than this, seen from when Kafka got it, is rejected."},
+    {"sessions", "gap", SETTING_DURATION, VALUE(sessions_gap_ms), .fallback = "5min", .min = SECOND_MS,
+     .max = DAY_MS,
+     .help = "Hits of one visitor and host that are at most so far apart are one session. Must never change"
+             " for a database that holds sessions."},
+    {"sessions", "lateness", SETTING_DURATION, VALUE(sessions_lateness_ms), .fallback = "15s", .min = 0,
+     .max = HOUR_MS,
+     .help = "A session is stored so long after its end; a hit that is later amends the stored row."},
+    {"sessions", "max_open", SETTING_INT, VALUE(sessions_max_open), .fallback = "1000000", .min = 1000,
+     .max = 100000000,
+     .help = "Open sessions in memory, for each partition; beyond it the oldest are stored early."},
+    {"geo", "databases", SETTING_LIST, VALUE(geo_databases), .fallback = "",
+     .help = "MMDB files with places of addresses, tried in order; read again on SIGHUP."},
+    {"admin", "listen", SETTING_LISTEN, VALUE(admin_listen), .fallback = "127.0.0.1:7121",
+     .help = "Where /healthz, /readyz and /metrics are answered; empty: nowhere."},
+    {"log", "level", SETTING_CHOICE, VALUE(log_level), .fallback = "info",
+     .choices = "debug|info|warning|error", .help = "Lines below this level are not written."},
+};
+const size_t configuration_row_count = sizeof configuration_rows / sizeof configuration_rows[0];
+
+enum status configuration_check(const void *values, struct why *why)
+{
+    const struct configuration *configuration = values;
+    if (configuration->kafka_brokers[0] == '\0')
+        return why_say(why, STATUS_MISSING, "kafka.brokers is empty: name at least one broker, host:port");
+    if (configuration->kafka_topic[0] == '\0')
+        return why_say(why, STATUS_MISSING, "kafka.topic is empty");
+    return STATUS_OK;
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * configuration: the settings of footfall-aggregator: the table that code, --print-config and the documents
+ * are made from, and the struct that it fills.
+ *
+ * Texts are owned by the settings object that filled it. Read-only after the start. */
+#ifndef AGGREGATOR_CONFIGURATION_H
+#define AGGREGATOR_CONFIGURATION_H
+
+#include "base/settings.h"
+
+struct configuration {
+    const char *kafka_brokers;
+    const char *kafka_topic;
+    const char *kafka_group;
+    const char *kafka_instance;
+    const char *postgres_conninfo;
+    const char *postgres_owner_conninfo;
+    int64_t events_max_age_ms;
+    int64_t sessions_gap_ms;
+    int64_t sessions_lateness_ms;
+    int64_t sessions_max_open;
+    const char *geo_databases;
+    const char *admin_listen;
+    int log_level; /* enum log_level */
+};
+
+extern const struct setting_row configuration_rows[];
+extern const size_t configuration_row_count;
+
+/* What no row can say alone. */
+enum status configuration_check(const void *values, struct why *why) MUST_CHECK;
+
+#endif

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * intake: see the header. */
+#include "aggregator/intake.h"
+
+#include "aggregator/place.h"
+
+void intake_init(struct intake *intake, struct places *places, int64_t max_age_ms)
+{
+    *intake = (struct intake){.places = places, .max_age_ms = max_age_ms};
+    buf_init_growing(&intake->scratch, HIT_MAX_BYTES, HIT_MAX_BYTES);
+}
+
+void intake_fini(struct intake *intake)
+{
+    buf_fini(&intake->scratch);
+}
+
+struct reason {
+    enum metrics_id metric;
+    slice text;
+};
+
+static struct reason reason_of_fault(enum hit_fault fault)
+{
+    static const enum metrics_id metrics[] = {
+        [HIT_TOO_BIG] = METRICS_REJECTS_TOO_BIG,     [HIT_NOT_JSON] = METRICS_REJECTS_NOT_JSON,
+        [HIT_NO_IP] = METRICS_REJECTS_NO_IP,         [HIT_NO_HOST] = METRICS_REJECTS_NO_HOST,
+        [HIT_NO_URL] = METRICS_REJECTS_NO_URL,       [HIT_NO_TIME] = METRICS_REJECTS_NO_TIME,
+        [HIT_BAD_FIELD] = METRICS_REJECTS_BAD_FIELD,
+    };
+    MUST(fault > HIT_GOOD && (size_t)fault < sizeof metrics / sizeof metrics[0]);
+    return (struct reason){metrics[fault], hit_fault_text(fault)};
+}
+
+/* Compared with the time that Kafka wrote: a replay of old topics is judged as it was when they were new. */
+static bool has_good_time(const struct intake *intake, const struct hit *hit, wall_ms written,
+                          struct reason *reason)
+{
+    if (hit->event_time.ms < written.ms - intake->max_age_ms)
+        *reason = (struct reason){METRICS_REJECTS_TOO_OLD, SLICE("event_time is older than events.max_age")};
+    else if (hit->event_time.ms > written.ms + INTAKE_MAX_AHEAD_MS)
+        *reason = (struct reason){METRICS_REJECTS_AHEAD, SLICE("event_time is more than a day ahead")};
+    else
+        return true;
+    return false;
+}
+
+struct target {
+    struct batch *batch;
+    struct metrics *counts;
+};
+
+static void reject(const struct target *into, const struct batch_position *at, struct reason reason,
+                   slice raw)
+{
+    if (raw.len > HIT_MAX_BYTES)
+        raw = slice_head(raw, HIT_MAX_BYTES);
+    batch_add_reject(into->batch, at, reason.text, raw);
+    metrics_add(into->counts, reason.metric, 1);
+}
+
+static enum intake_outcome take_value(struct intake *intake, const struct target *into,
+                                      const struct batch_position *at, slice value)
+{
+    struct hit hit;
+    struct reason reason;
+    buf_clear(&intake->scratch);
+    enum hit_fault fault = hit_decode(value, &intake->scratch, &hit);
+    if (fault == HIT_NEWER_VERSION)
+        return INTAKE_TOO_NEW;
+    if (fault != HIT_GOOD)
+        reject(into, at, reason_of_fault(fault), value);
+    else if (!has_good_time(intake, &hit, at->written, &reason))
+        reject(into, at, reason, value);
+    else
+        batch_add_hit(into->batch, at, &hit, places_find(intake->places, hit.ip));
+    return INTAKE_TAKEN;
+}
+
+enum intake_outcome intake_take(struct intake *intake, const struct feed_message *message, slice refusal,
+                                struct batch *batch, struct metrics *counts)
+{
+    const struct batch_position at = {message->partition, message->offset, message->written};
+    const struct target into = {batch, counts};
+    enum intake_outcome outcome = INTAKE_TAKEN;
+    if (refusal.len > 0)
+        reject(&into, &at, (struct reason){METRICS_REJECTS_REFUSED, refusal}, message->value);
+    else if (message->is_control)
+        batch_pass(batch, &at);
+    else if (!message->has_value)
+        reject(&into, &at, (struct reason){METRICS_REJECTS_NO_VALUE, SLICE("the record has no value")},
+               message->value);
+    else
+        outcome = take_value(intake, &into, &at, message->value);
+    metrics_add(counts, METRICS_MESSAGES, outcome == INTAKE_TAKEN);
+    return outcome;
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * footfall-aggregator: reads hits from Kafka and stores them and their sessions in Postgres, each once. */
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "aggregator/configuration.h"
+#include "aggregator/migrate.h"
+#include "aggregator/place.h"
+#include "aggregator/service.h"
+#include "base/program.h"
+
+static int complain(const char *reason, int exit_code)
+{
+    fprintf(stderr, "footfall-aggregator: %s\n", reason);
+    return exit_code;
+}
+
+static int exit_code_of(enum status status)
+{
+    switch (status) {
+    case STATUS_UNAVAILABLE:
+        return EX_UNAVAILABLE;
+    case STATUS_DENIED:
+        return EX_NOPERM;
+    default:
+        return EX_CONFIG;
+    }
+}
+
+static int run_migrate(const struct configuration *configuration, const struct program_call *call)
+{
+    struct migrate_report report;
+    struct why why;
+    if (call->argument_count > 0)
+        return complain("migrate takes no arguments", EX_USAGE);
+    bool has_owner = configuration->postgres_owner_conninfo[0] != '\0';
+    enum status status = migrate_run(
+        has_owner ? configuration->postgres_owner_conninfo : configuration->postgres_conninfo, &report, &why);
+    if (status != STATUS_OK)
+        return complain(why.text, exit_code_of(status));
+    if (report.from_version == report.to_version)
+        printf("the schema is at version %d, nothing was to be done\n", report.to_version);
+    else
+        printf("the schema was brought from version %d to %d\n", report.from_version, report.to_version);
+    return 0;
+}
+
+static int locate_one(struct places *places, const char *text)
+{
+    ip_address ip;
+    if (ip_read(slice_of(text), &ip) != STATUS_OK) {
+        fprintf(stderr, "footfall-aggregator: %s is not an IP address\n", text);
+        return EX_DATAERR;
+    }
+    char canonical[IP_TEXT_MAX];
+    size_t len = ip_write(ip, canonical);
+    const struct place *place = places_find(places, ip);
+    printf("%.*s %.*s %.*s", (int)len, canonical, SLICE_ARGS(geo_source_text(place->source)),
+           SLICE_ARGS(place->geodata));
+    if (place->has_coordinates)
+        printf(" %.4f %.4f", (double)place->latitude, (double)place->longitude);
+    printf("\n");
+    return 0;
+}
+
+static int run_locate(const struct configuration *configuration, const struct program_call *call)
+{
+    struct why why;
+    if (call->argument_count == 0)
+        return complain("locate needs at least one address", EX_USAGE);
+    struct places *places = places_open(configuration->geo_databases, &why);
+    if (places == NULL)
+        return complain(why.text, EX_CONFIG);
+    int exit_code = 0;
+    for (int i = 0; i < call->argument_count; i++) {
+        int code = locate_one(places, call->arguments[i]);
+        if (code != 0)
+            exit_code = code;
+    }
+    places_close(&places);
+    return exit_code;
+}
+
+static const struct program_command commands[] = {
+    {"migrate", "", "brings the schema up to date and says what was done"},
+    {"locate", "ADDR…",
+     "prints what would be stored as the place of each address: source, geodata, coordinates"},
+    {NULL, NULL, NULL},
+};
+
+static int dispatch(const struct configuration *configuration, const struct program_call *call)
+{
+    if (call->command == NULL)
+        return service_run(configuration, call->settings);
+    if (strcmp(call->command, "migrate") == 0)
+        return run_migrate(configuration, call);
+    return run_locate(configuration, call);
+}
+
+int main(int argc, char **argv)
+{
+    struct configuration configuration;
+    const struct program program = {
+        .name = "footfall-aggregator",
+        .summary = "reads hits from Kafka, stores them and their sessions in Postgres, each once",
+        .rows = configuration_rows,
+        .row_count = configuration_row_count,
+        .values = &configuration,
+        .passthrough = "rdkafka",
+        .check = configuration_check,
+        .commands = commands,
+    };
+    struct program_call call;
+    int exit_code;
+    if (!program_start(&program, argc, argv, &call, &exit_code))
+        return exit_code;
+    exit_code = dispatch(&configuration, &call);
+    settings_free(&call.settings);
+    return exit_code;
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * metrics: what the aggregator counts: one table of names and help, one array of values.
+ *
+ * Counted by whoever decides (intake, aggregator), read by the admin listener. Loop thread only. */
+#ifndef AGGREGATOR_METRICS_H
+#define AGGREGATOR_METRICS_H
+
+#include "base/metric.h"
+
+/* id, name, label, kind, unit, help; rows of one name stand together. */
+#define METRICS_LIST(X)                                                                                      \
+    X(MESSAGES, "messages_total", NULL, COUNTER, PLAIN, "Kafka records taken, hits or not")                  \
+    X(HITS, "hits_total", NULL, COUNTER, PLAIN, "Hits stored, each once")                                    \
+    X(DUPLICATES, "duplicates_total", NULL, COUNTER, PLAIN, "Hits left out, stored before")                  \
+    REJECTS(X, TOO_BIG, "too_big")                                                                           \
+    REJECTS(X, NOT_JSON, "not_json")                                                                         \
+    REJECTS(X, NO_IP, "no_ip")                                                                               \
+    REJECTS(X, NO_HOST, "no_host")                                                                           \
+    REJECTS(X, NO_URL, "no_url")                                                                             \
+    REJECTS(X, NO_TIME, "no_time")                                                                           \
+    REJECTS(X, BAD_FIELD, "bad_field")                                                                       \
+    REJECTS(X, TOO_OLD, "too_old")                                                                           \
+    REJECTS(X, AHEAD, "ahead")                                                                               \
+    REJECTS(X, NO_VALUE, "no_value")                                                                         \
+    REJECTS(X, REFUSED, "refused")                                                                           \
+    X(SESSIONS_OPEN, "sessions_open", NULL, GAUGE, PLAIN, "Sessions in memory")                              \
+    X(SESSIONS_CLOSED, "sessions_closed_total", NULL, COUNTER, PLAIN,                                        \
+      "Rows of sessions stored; a late hit stores one again")                                                \
+    X(SESSION_CHANGES, "session_changes_total", NULL, COUNTER, PLAIN, "Changes of open sessions stored")     \
+    X(STRAYS, "strays_total", NULL, COUNTER, PLAIN,                                                          \
+      "Parts of sessions read outside their home partition and handed over")                                 \
+    X(BATCHES, "batches_total", NULL, COUNTER, PLAIN, "Transactions committed")                              \
+    X(BATCH_TIME, "batch_seconds_total", NULL, COUNTER, MS_AS_SECONDS, "Time spent in them")                 \
+    X(BATCH_AGE, "last_batch_age_seconds", NULL, GAUGE, MS_AS_SECONDS,                                       \
+      "Time since the last one, or since the start")                                                         \
+    X(RETRIES, "batch_failures_total", "outcome=\"retry\"", COUNTER, PLAIN,                                  \
+      "Claims and transactions that failed, by what followed")                                               \
+    X(FENCED, "batch_failures_total", "outcome=\"fenced\"", COUNTER, PLAIN, "")                              \
+    X(BAD_DATA, "batch_failures_total", "outcome=\"bad_data\"", COUNTER, PLAIN, "")                          \
+    X(HALTS, "batch_failures_total", "outcome=\"halt\"", COUNTER, PLAIN, "")                                 \
+    X(CLAIMS, "claims_total", NULL, COUNTER, PLAIN, "Partitions claimed in Postgres")                        \
+    X(ASSIGNMENTS, "assignments_total", NULL, COUNTER, PLAIN, "Assignments by the consumer group")           \
+    X(REVOCATIONS, "revocations_total", NULL, COUNTER, PLAIN, "Revocations by the consumer group")           \
+    X(HELD, "partitions_held", NULL, GAUGE, PLAIN, "Partitions claimed now")                                 \
+    X(WANTED, "partitions_unclaimed", NULL, GAUGE, PLAIN, "Partitions assigned and not claimed now")         \
+    X(HALTED, "partitions_halted", NULL, GAUGE, PLAIN, "Partitions that wait for a person")                  \
+    X(LAG, "lag_messages", NULL, GAUGE, PLAIN, "Records in the partitions held that are not stored yet")     \
+    PLACES(X, NONE, "none")                                                                                  \
+    PLACES(X, PRIVATE, "private")                                                                            \
+    PLACES(X, MMDB, "mmdb")                                                                                  \
+    PLACES(X, API, "api")                                                                                    \
+    X(KAFKA_UP, "kafka_up", NULL, GAUGE, PLAIN, "1 while a broker is reached")                               \
+    X(POSTGRES_UP, "postgres_up", NULL, GAUGE, PLAIN, "1 while Postgres takes what we send")
+
+#define REJECTS(X, id, reason)                                                                               \
+    X(REJECTS_##id, "rejects_total", "reason=\"" reason "\"", COUNTER, PLAIN,                                \
+      "Records that cannot be hits, kept in rejected_hits")
+#define PLACES(X, id, source)                                                                                \
+    X(PLACES_##id, "places_total", "source=\"" source "\"", COUNTER, PLAIN, "Addresses located, by who knew")
+
+enum metrics_id {
+#define X(id, name, label, kind, unit, help) METRICS_##id,
+    METRICS_LIST(X)
+#undef X
+        METRICS_COUNT
+};
+
+struct metrics {
+    int64_t values[METRICS_COUNT];
+};
+
+void metrics_add(struct metrics *metrics, enum metrics_id id, int64_t value);
+void metrics_set(struct metrics *metrics, enum metrics_id id, int64_t value);
+/* Adds all of `from`, which then is zero. */
+void metrics_move(struct metrics *metrics, struct metrics *from);
+void metrics_write(const struct metrics *metrics, struct buf *out);
+
+#endif
