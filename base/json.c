@@ -1,426 +1,181 @@
 /* SPDX-License-Identifier: Apache-2.0
- * json: see the header. */
+ * See json.h. What is read here was checked by json_read, so only the ends of values are looked for. */
 #include "base/json.h"
 
 #include <string.h>
 
-#include "base/text.h"
+#include "base/json_scan.h"
+#include "base/utf8.h"
 
-/* Where the reader stands. On failure `at` is where the error is. */
-struct reader {
-    const char *at;
-    const char *end;
-    enum status status;
-    int depth;
-};
-
-static bool fail(struct reader *reader, enum status status)
+/* From after the opening quote; gives where the closing quote stands. */
+static const char *find_quote(const char *at, const char *end, bool *has_escapes)
 {
-    reader->status = status;
-    return false;
-}
-
-static bool is_space(char c)
-{
-    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
-}
-
-static void skip_space(struct reader *reader)
-{
-    while (reader->at < reader->end && is_space(*reader->at))
-        reader->at++;
-}
-
-static bool take(struct reader *reader, char c)
-{
-    if (reader->at == reader->end || *reader->at != c)
-        return false;
-    reader->at++;
-    return true;
-}
-
-static bool expect(struct reader *reader, char c)
-{
-    return take(reader, c) || fail(reader, STATUS_MALFORMED);
-}
-
-/* ---- Texts ---- */
-
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* Four hex digits at `at`. */
-static bool read_unit(const char *at, const char *end, unsigned *unit)
-{
-    *unit = 0;
-    if (end - at < 4)
-        return false;
-    for (int i = 0; i < 4; i++) {
-        int value = hex_value(at[i]);
-        if (value < 0)
-            return false;
-        *unit = *unit << 4 | (unsigned)value;
-    }
-    return true;
-}
-
-/* What follows "\u": one character, of two escapes when it is a surrogate pair. Moves *at past it. */
-static bool read_unicode_escape(const char **at, const char *end, unsigned *character)
-{
-    unsigned low;
-    if (!read_unit(*at, end, character))
-        return false;
-    *at += 4;
-    if (*character < 0xD800 || *character > 0xDFFF)
-        return true;
-    if (*character > 0xDBFF || end - *at < 6 || (*at)[0] != '\\' || (*at)[1] != 'u' ||
-        !read_unit(*at + 2, end, &low) || low < 0xDC00 || low > 0xDFFF)
-        return false;
-    *at += 6;
-    *character = 0x10000 + ((*character - 0xD800) << 10) + (low - 0xDC00);
-    return true;
-}
-
-static bool skip_escape(struct reader *reader)
-{
-    const char *at = reader->at + 1;
-    unsigned character;
-    if (at == reader->end)
-        return fail(reader, STATUS_MALFORMED);
-    char kind = *at++;
-    if (kind == 'u') {
-        if (!read_unicode_escape(&at, reader->end, &character))
-            return fail(reader, STATUS_MALFORMED);
-    } else if (kind == '\0' || strchr("\"\\/bfnrt", kind) == NULL) {
-        return fail(reader, STATUS_MALFORMED);
-    }
-    reader->at = at;
-    return true;
-}
-
-/* From the byte after the opening quote to the closing one. */
-static bool skip_text(struct reader *reader, bool *has_escapes)
-{
-    unsigned char all = 0;
-    const char *start = reader->at;
     *has_escapes = false;
-    while (reader->at < reader->end && *reader->at != '"') {
-        unsigned char c = (unsigned char)*reader->at;
-        all |= c;
-        if (c < 0x20)
-            return fail(reader, STATUS_MALFORMED);
-        if (c != '\\') {
-            reader->at++;
-            continue;
-        }
+    for (;;) {
+        at = json_find_special(at, end, false);
+        MUST(at < end);
+        if (*at == '"')
+            return at;
         *has_escapes = true;
-        if (!skip_escape(reader))
-            return false;
+        at += 2;
     }
-    slice raw = {start, (size_t)(reader->at - start)};
-    /* A text without the high bit anywhere is ASCII; DEL is legal in JSON and refused nowhere here. */
-    if (all >= 0x80 && text_utf8_length(raw) < raw.len)
-        return fail(reader, STATUS_MALFORMED);
-    return expect(reader, '"');
 }
 
-/* ---- Other values ---- */
-
-static bool skip_digits(struct reader *reader)
+static const char *skip_container(const char *at, const char *end)
 {
-    const char *start = reader->at;
-    while (reader->at < reader->end && *reader->at >= '0' && *reader->at <= '9')
-        reader->at++;
-    return reader->at > start || fail(reader, STATUS_MALFORMED);
+    bool ignored;
+    size_t depth = 0;
+    do {
+        MUST(at < end);
+        if (*at == '"')
+            at = find_quote(at + 1, end, &ignored);
+        else if (*at == '{' || *at == '[')
+            depth++;
+        else if (*at == '}' || *at == ']')
+            depth--;
+        at++;
+    } while (depth > 0);
+    return at;
 }
 
-static bool skip_number(struct reader *reader)
+static const char *skip_scalar(const char *at, const char *end)
 {
-    take(reader, '-');
-    if (!take(reader, '0') && !skip_digits(reader))
-        return false;
-    if (take(reader, '.') && !skip_digits(reader))
-        return false;
-    if (take(reader, 'e') || take(reader, 'E')) {
-        if (!take(reader, '+'))
-            take(reader, '-');
-        return skip_digits(reader);
-    }
-    return true;
+    while (at < end && *at != ',' && *at != '}' && *at != ']' && *at > ' ')
+        at++;
+    return at;
 }
 
-static bool skip_word(struct reader *reader, slice word)
+static enum json_kind kind_of(char c)
 {
-    slice rest = {reader->at, (size_t)(reader->end - reader->at)};
-    if (!slice_starts_with(rest, word))
-        return fail(reader, STATUS_MALFORMED);
-    reader->at += word.len;
-    return true;
-}
-
-static bool read_value(struct reader *reader, struct json_value *value);
-
-static bool enter(struct reader *reader)
-{
-    return ++reader->depth <= JSON_MAX_DEPTH || fail(reader, STATUS_TOO_BIG);
-}
-
-static bool read_items(struct reader *reader)
-{
-    struct json_value item;
-    if (!enter(reader))
-        return false;
-    skip_space(reader);
-    if (!take(reader, ']')) {
-        do {
-            if (!read_value(reader, &item))
-                return false;
-            skip_space(reader);
-        } while (take(reader, ','));
-        if (!expect(reader, ']'))
-            return false;
-    }
-    reader->depth--;
-    return true;
-}
-
-/* Names seen in one object. Compared by length and first byte before their bytes: 128 at most, about ten in a
- * hit. */
-struct names {
-    size_t count;
-    slice seen[JSON_MAX_MEMBERS];
-};
-
-static bool note_name(struct reader *reader, struct names *names, slice name)
-{
-    for (size_t i = 0; i < names->count; i++)
-        if (names->seen[i].len == name.len && slice_equals(names->seen[i], name))
-            return fail(reader, STATUS_MALFORMED);
-    if (names->count == JSON_MAX_MEMBERS)
-        return fail(reader, STATUS_TOO_BIG);
-    names->seen[names->count++] = name;
-    return true;
-}
-
-/* One `"name": value`. */
-static bool read_member(struct reader *reader, struct json_member *member)
-{
-    bool has_escapes;
-    skip_space(reader);
-    if (!expect(reader, '"'))
-        return false;
-    const char *start = reader->at;
-    if (!skip_text(reader, &has_escapes))
-        return false;
-    if (has_escapes)
-        return fail(reader, STATUS_MALFORMED);
-    member->name = (slice){start, (size_t)(reader->at - start) - 1};
-    skip_space(reader);
-    return expect(reader, ':') && read_value(reader, &member->value);
-}
-
-static bool read_object(struct reader *reader)
-{
-    struct names names;
-    struct json_member member;
-    names.count = 0; /* the rest is written before it is read */
-    if (!enter(reader))
-        return false;
-    skip_space(reader);
-    if (!take(reader, '}')) {
-        do {
-            if (!read_member(reader, &member) || !note_name(reader, &names, member.name))
-                return false;
-            skip_space(reader);
-        } while (take(reader, ','));
-        if (!expect(reader, '}'))
-            return false;
-    }
-    reader->depth--;
-    return true;
-}
-
-static bool read_text(struct reader *reader, struct json_value *value)
-{
-    reader->at++;
-    value->raw.data = reader->at;
-    if (!skip_text(reader, &value->has_escapes))
-        return false;
-    value->raw.len = (size_t)(reader->at - value->raw.data) - 1;
-    return true;
-}
-
-static bool read_plain(struct reader *reader, struct json_value *value)
-{
-    switch (*reader->at) {
+    switch (c) {
+    case '"':
+        return JSON_TEXT;
     case '{':
-        value->kind = JSON_OBJECT;
-        reader->at++;
-        return read_object(reader);
+        return JSON_OBJECT;
     case '[':
-        value->kind = JSON_ARRAY;
-        reader->at++;
-        return read_items(reader);
+        return JSON_ARRAY;
     case 't':
-        value->kind = JSON_TRUE;
-        return skip_word(reader, SLICE("true"));
+        return JSON_TRUE;
     case 'f':
-        value->kind = JSON_FALSE;
-        return skip_word(reader, SLICE("false"));
+        return JSON_FALSE;
     case 'n':
-        value->kind = JSON_NULL;
-        return skip_word(reader, SLICE("null"));
+        return JSON_NULL;
     default:
-        value->kind = JSON_NUMBER;
-        return skip_number(reader);
+        return JSON_NUMBER;
     }
 }
 
-static bool read_value(struct reader *reader, struct json_value *value)
+/* Reads the value that begins at `at`; gives where it ends. */
+static const char *read_value(const char *at, const char *end, struct json_value *value)
 {
-    skip_space(reader);
-    if (reader->at == reader->end)
-        return fail(reader, STATUS_MALFORMED);
+    MUST(at < end);
+    value->kind = kind_of(*at);
     value->has_escapes = false;
-    if (*reader->at == '"') {
-        value->kind = JSON_TEXT;
-        return read_text(reader, value);
+    if (value->kind == JSON_TEXT) {
+        const char *quote = find_quote(at + 1, end, &value->has_escapes);
+        value->raw = (slice){at + 1, (size_t)(quote - at - 1)};
+        return quote + 1;
     }
-    const char *start = reader->at;
-    if (!read_plain(reader, value))
-        return false;
-    value->raw = (slice){start, (size_t)(reader->at - start)};
-    return true;
+    bool is_container = value->kind == JSON_OBJECT || value->kind == JSON_ARRAY;
+    const char *after = is_container ? skip_container(at, end) : skip_scalar(at, end);
+    value->raw = (slice){at, (size_t)(after - at)};
+    return after;
 }
-
-enum status json_read(slice text, struct json_value *value, size_t *where)
-{
-    struct reader reader = {.at = text.data, .end = text.data + text.len, .status = STATUS_OK};
-    struct json_value top;
-    if (text.len == 0)
-        reader.status = STATUS_MALFORMED;
-    else if (read_value(&reader, &top)) {
-        skip_space(&reader);
-        if (reader.at < reader.end)
-            reader.status = STATUS_MALFORMED;
-    }
-    if (reader.status == STATUS_OK)
-        *value = top;
-    else if (where != NULL)
-        *where = text.len > 0 ? (size_t)(reader.at - text.data) : 0;
-    return reader.status;
-}
-
-/* ---- What was checked ---- */
 
 void json_members(const struct json_value *object, struct json_object *members)
 {
-    MUST(object->kind == JSON_OBJECT);
-    struct reader reader = {.at = object->raw.data + 1, .end = object->raw.data + object->raw.len};
+    MUST(object->kind == JSON_OBJECT && object->raw.len >= 2);
+    const char *end = object->raw.data + object->raw.len;
+    const char *at = json_skip_space(object->raw.data + 1, end);
     members->count = 0;
-    skip_space(&reader);
-    if (take(&reader, '}'))
-        return;
-    do {
-        MUST(members->count < JSON_MAX_MEMBERS && read_member(&reader, &members->members[members->count]));
-        members->count++;
-        skip_space(&reader);
-    } while (take(&reader, ','));
+    while (*at != '}') {
+        MUST(members->count < JSON_MAX_MEMBERS);
+        struct json_member *member = &members->members[members->count++];
+        const char *quote = json_find_special(at + 1, end, false); /* a checked name has no escapes */
+        member->name = (slice){at + 1, (size_t)(quote - at - 1)};
+        at = json_skip_space(quote + 1, end); /* at the colon */
+        at = json_skip_space(at + 1, end);    /* at the value */
+        at = read_value(at, end, &member->value);
+        at = json_skip_space(at, end);
+        if (*at == ',')
+            at = json_skip_space(at + 1, end);
+    }
 }
 
 const struct json_value *json_find(const struct json_object *object, slice name)
 {
-    for (size_t i = 0; i < object->count; i++)
-        if (object->members[i].name.len == name.len && slice_equals(object->members[i].name, name))
-            return &object->members[i].value;
+    for (size_t i = 0; i < object->count; i++) {
+        const struct json_member *member = &object->members[i];
+        if (member->name.len == name.len && memcmp(member->name.data, name.data, name.len) == 0)
+            return &member->value;
+    }
     return NULL;
 }
 
 bool json_next(slice *rest, struct json_value *item)
 {
-    struct reader reader = {.at = rest->data, .end = rest->data + rest->len};
-    if (!take(&reader, '['))
-        take(&reader, ',');
-    skip_space(&reader);
-    if (reader.at == reader.end || *reader.at == ']')
+    MUST(rest->len > 0);
+    const char *end = rest->data + rest->len;
+    const char *at = json_skip_space(rest->data, end);
+    if (*at == ']')
         return false;
-    MUST(read_value(&reader, item));
-    skip_space(&reader);
-    *rest = (slice){reader.at, (size_t)(reader.end - reader.at)};
+    at = json_skip_space(at + 1, end); /* past the '[' at first, later past a ',' */
+    if (*at == ']')
+        return false;
+    at = read_value(at, end, item);
+    *rest = (slice){at, (size_t)(end - at)};
     return true;
 }
 
-static void add_utf8(struct buf *out, unsigned character)
+/* Decodes the escape at *at into out and moves past it. */
+static size_t decode_escape(const char **at, const char *end, char out[UTF8_MAX_LEN])
 {
-    char bytes[4];
-    size_t len = character < 0x80 ? 1 : character < 0x800 ? 2 : character < 0x10000 ? 3 : 4;
-    static const unsigned char leads[] = {0, 0, 0xC0, 0xE0, 0xF0};
-    for (size_t i = len - 1; i > 0; i--) {
-        bytes[i] = (char)(0x80 | (character & 0x3F));
-        character >>= 6;
+    char plain = json_unescape((*at)[1]);
+    if (plain) {
+        out[0] = plain;
+        *at += 2;
+        return 1;
     }
-    bytes[0] = (char)(leads[len] | character);
-    buf_add_bytes(out, bytes, len);
+    int32_t code_point = json_read_unicode(at, end);
+    MUST(code_point != JSON_NOT_AN_ESCAPE); /* json_read has seen it */
+    return utf8_write((uint32_t)code_point, out);
 }
 
-static char unescaped(char kind)
+static size_t decode_text(slice raw, char *out)
 {
-    switch (kind) {
-    case 'b':
-        return '\b';
-    case 'f':
-        return '\f';
-    case 'n':
-        return '\n';
-    case 'r':
-        return '\r';
-    case 't':
-        return '\t';
-    default:
-        return kind; /* quote, backslash, slash */
-    }
-}
-
-static void add_decoded(struct buf *out, slice raw)
-{
-    const char *at = raw.data, *end = raw.data + raw.len;
+    const char *at = raw.data;
+    const char *end = raw.data + raw.len;
+    size_t len = 0;
     while (at < end) {
-        slice rest = {at, (size_t)(end - at)};
-        slice plain = slice_head(rest, slice_find(rest, '\\'));
-        buf_add(out, plain);
-        at += plain.len;
-        if (at == end)
-            return;
-        unsigned character;
-        if (at[1] == 'u') {
-            at += 2;
-            MUST(read_unicode_escape(&at, end, &character));
-            add_utf8(out, character);
-        } else {
-            buf_add_char(out, unescaped(at[1]));
-            at += 2;
+        const char *slash = memchr(at, '\\', (size_t)(end - at));
+        size_t plain = (size_t)((slash ? slash : end) - at);
+        memcpy(out + len, at, plain);
+        len += plain;
+        at += plain;
+        if (slash) {
+            char decoded[UTF8_MAX_LEN];
+            size_t decoded_len = decode_escape(&at, end, decoded);
+            memcpy(out + len, decoded, decoded_len);
+            len += decoded_len;
         }
     }
+    return len;
 }
 
 enum status json_text(const struct json_value *value, struct buf *scratch, slice *text)
 {
-    MUST(value->kind == JSON_TEXT);
+    if (value->kind != JSON_TEXT)
+        return STATUS_MALFORMED;
     if (!value->has_escapes) {
         *text = value->raw;
         return STATUS_OK;
     }
-    /* Decoding never lengthens, so the room is taken first: a growing buf must not move under the slice. */
-    if (buf_reserve(scratch, value->raw.len) == NULL)
+    char *out = buf_reserve(scratch, value->raw.len); /* what is decoded is never longer */
+    if (!out)
         return STATUS_TOO_BIG;
-    size_t start = scratch->len;
-    add_decoded(scratch, value->raw);
-    *text = slice_from(buf_slice(scratch), start);
+    size_t len = decode_text(value->raw, out);
+    buf_commit(scratch, len);
+    *text = (slice){out, len};
     return STATUS_OK;
 }
 
@@ -431,53 +186,48 @@ enum status json_int64(const struct json_value *value, int64_t *number)
     return slice_to_int64(value->raw, INT64_MIN, INT64_MAX, number);
 }
 
-/* ---- Writing ---- */
+/* ---- writing ---- */
 
-static void add_escaped(struct buf *out, char c)
+static void add_escaped(struct buf *out, unsigned char c)
 {
-    static const char short_forms[] = {['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't'};
-    char escape[] = {'\\', 'u', '0', '0', "0123456789abcdef"[(c >> 4) & 0xF], "0123456789abcdef"[c & 0xF]};
-    if (c == '"' || c == '\\') {
-        escape[1] = c;
-        buf_add_bytes(out, escape, 2);
-    } else if (c >= 0 && (size_t)c < sizeof short_forms && short_forms[(size_t)c] != 0) {
-        escape[1] = short_forms[(size_t)c];
-        buf_add_bytes(out, escape, 2);
-    } else {
-        buf_add_bytes(out, escape, sizeof escape);
+    static const char letters[] = {
+        ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r', ['"'] = '"', ['\\'] = '\\'};
+    static const char digits[] = "0123456789abcdef";
+    if (c < sizeof(letters) && letters[c]) {
+        buf_add_bytes(out, (char[]){'\\', letters[c]}, 2);
+        return;
     }
+    buf_add_bytes(out, (char[]){'\\', 'u', '0', '0', digits[c >> 4], digits[c & 15]},
+                  JSON_UNICODE_ESCAPE_LEN);
 }
 
-static bool needs_escape(char c)
+/* Adds the character that begins at `at` and cannot be copied as it stands; gives its length there. */
+static size_t add_special(struct buf *out, const char *at, size_t len)
 {
-    return (unsigned char)c < 0x20 || c == '"' || c == '\\' || c == 0x7F;
-}
-
-/* Valid UTF-8 in, escapes where JSON wants them. */
-static void add_valid(struct buf *out, slice s)
-{
-    size_t start = 0;
-    for (size_t at = 0; at < s.len; at++) {
-        if (!needs_escape(s.data[at]))
-            continue;
-        buf_add_bytes(out, s.data + start, at - start);
-        add_escaped(out, s.data[at]);
-        start = at + 1;
+    if ((unsigned char)*at < 0x80) {
+        add_escaped(out, (unsigned char)*at);
+        return 1;
     }
-    buf_add_bytes(out, s.data + start, s.len - start);
+    size_t character_len = utf8_character_len(at, len);
+    if (character_len > 0) {
+        buf_add_bytes(out, at, character_len);
+        return character_len;
+    }
+    buf_add(out, SLICE("\xef\xbf\xbd")); /* U+FFFD */
+    return utf8_invalid_len(at, len);
 }
 
 void json_add_text(struct buf *out, slice s)
 {
+    const char *at = s.data;
+    const char *end = s.data + s.len;
     buf_add_char(out, '"');
-    while (s.len > 0) {
-        size_t valid = text_utf8_length(s);
-        add_valid(out, slice_head(s, valid));
-        s = slice_from(s, valid);
-        if (s.len > 0) {
-            buf_add(out, SLICE("\xEF\xBF\xBD"));
-            s = slice_from(s, text_bad_length(s));
-        }
+    while (at < end) {
+        const char *special = json_find_special(at, end, true);
+        buf_add_bytes(out, at, (size_t)(special - at));
+        at = special;
+        if (at < end)
+            at += add_special(out, at, (size_t)(end - at));
     }
     buf_add_char(out, '"');
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * log: see the header. */
+ * See log.h. */
 #include "base/log.h"
 
 #include <stdarg.h>
@@ -8,183 +8,215 @@
 #include <unistd.h>
 
 #include "base/buf.h"
-#include "base/text.h"
+#include "base/utf8.h"
 
 enum {
-    MAX_LINE_BYTES = 2048,
-    MAX_VALUE_BYTES = 256,
-    QUIET_MS = 10000, /* lines of one kind are at least so far apart */
-    MAX_KINDS = 128,  /* remembered; the one written longest ago makes room */
-    MAX_KIND_BYTES = 128,
+    MAX_TEXT_BYTES = 1024,                     /* before escaping; see log.h */
+    MAX_LINE_BYTES = 4 * MAX_TEXT_BYTES + 512, /* \xNN is four bytes; the head has its own words */
+    QUIET_MS = 10000,
+    MAX_KNOWN = 128, /* (context, event, level) that are held back at a time; far more than programs have */
 };
 
-/* Lines of one part, labels, event and level. */
-struct kind {
-    char name[MAX_KIND_BYTES];
-    mono_ms written_at;
-    int64_t held_back;
+/* A kind of line that was written lately. */
+struct known {
+    const char *part; /* NULL: free */
+    const char *event;
+    char labels[sizeof(((struct log *)0)->labels)];
+    enum log_level level;
+    mono_ms written; /* when last */
+    int64_t held;    /* how many were not written since */
 };
 
-static enum log_level least_level = LOG_INFO;
+static struct known known[MAX_KNOWN];
+static enum log_level lowest_level = LOG_INFO;
 static log_sink_fn *sink;
-static struct kind kinds[MAX_KINDS];
-static size_t kind_count;
+
+void log_set_level(enum log_level level)
+{
+    lowest_level = level;
+}
+
+void log_set_sink(log_sink_fn *new_sink)
+{
+    sink = new_sink;
+    memset(known, 0, sizeof(known));
+}
 
 struct log log_new(const char *part)
 {
     return (struct log){.part = part};
 }
 
+/* Labels stand outside quotes: what could end one, or the line, becomes a question mark. */
+static void clean_labels(char *labels)
+{
+    for (char *c = labels; *c; c++) {
+        if (*c < ' ' || *c > '~' || *c == '"' || *c == '\\')
+            *c = '?';
+    }
+}
+
 struct log log_with(const struct log *parent, const char *format, ...)
 {
     struct log log = *parent;
     size_t len = strlen(log.labels);
-    if (len > 0 && len + 1 < sizeof log.labels)
+    if (len > 0 && len + 1 < sizeof(log.labels))
         log.labels[len++] = ' ';
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(log.labels + len, sizeof log.labels - len, format, arguments);
+    vsnprintf(log.labels + len, sizeof(log.labels) - len, format, arguments);
     va_end(arguments);
+    clean_labels(log.labels);
     return log;
 }
 
-void log_set_level(enum log_level level)
+/* ---- repeats ---- */
+
+static bool is_kind(const struct known *kind, const struct log *log, enum log_level level, const char *event)
 {
-    least_level = level;
+    return kind->part && kind->level == level && strcmp(kind->event, event) == 0 &&
+           strcmp(kind->part, log->part) == 0 && strcmp(kind->labels, log->labels) == 0;
 }
 
-void log_set_sink(log_sink_fn *new_sink)
+/* The kind of this line; when it is new it takes the place of the one that was written longest ago. */
+static struct known *find_kind(const struct log *log, enum log_level level, const char *event, bool *is_new)
 {
-    sink = new_sink;
-    kind_count = 0;
-}
-
-static const char *level_text(enum log_level level)
-{
-    static const char *const texts[] = {"debug", "info", "warning", "error"};
-    return texts[level];
-}
-
-static struct kind *kind_of(const char *name)
-{
-    struct kind *oldest = &kinds[0];
-    for (size_t i = 0; i < kind_count; i++) {
-        if (strcmp(kinds[i].name, name) == 0)
-            return &kinds[i];
-        if (kinds[i].written_at.ms < oldest->written_at.ms)
-            oldest = &kinds[i];
+    struct known *oldest = &known[0];
+    *is_new = false;
+    for (size_t i = 0; i < MAX_KNOWN; i++) {
+        if (is_kind(&known[i], log, level, event))
+            return &known[i];
+        if (!known[i].part || (oldest->part && known[i].written.ms < oldest->written.ms))
+            oldest = &known[i];
     }
-    struct kind *kind = kind_count < MAX_KINDS ? &kinds[kind_count++] : oldest;
-    *kind = (struct kind){.written_at = {INT64_MIN / 2}};
-    snprintf(kind->name, sizeof kind->name, "%s", name);
-    return kind;
+    *is_new = true;
+    return oldest;
 }
 
-/* False: such a line was written a moment ago; it is counted instead. */
-static bool may_write(const struct log *log, enum log_level level, const char *event, int64_t *repeated)
+/* ---- the line ---- */
+
+static const char *const level_names[] = {"debug", "info", "warning", "error"};
+
+/* Characters that change how a terminal shows what stands around them: C1 controls, line and paragraph
+ * separators, and those that change the direction of writing. */
+static bool is_deceptive(uint32_t code_point)
 {
-    char name[MAX_KIND_BYTES];
-    snprintf(name, sizeof name, "%s|%s|%s|%d", log->part, log->labels, event, (int)level);
-    struct kind *kind = kind_of(name);
-    mono_ms now = mono_now();
-    if (now.ms - kind->written_at.ms < QUIET_MS) {
-        kind->held_back++;
-        return false;
+    return (code_point >= 0x80 && code_point <= 0x9f) || code_point == 0x61c || code_point == 0x200e ||
+           code_point == 0x200f || (code_point >= 0x2028 && code_point <= 0x202e) ||
+           (code_point >= 0x2066 && code_point <= 0x2069);
+}
+
+/* Adds what stands at `at`, escaped where it must be; gives its length there. */
+static size_t add_character(struct buf *line, const char *at, size_t len)
+{
+    unsigned char c = (unsigned char)*at;
+    if (c == '"' || c == '\\') {
+        buf_add_format(line, "\\%c", c);
+        return 1;
     }
-    *repeated = kind->held_back;
-    kind->held_back = 0;
-    kind->written_at = now;
-    return true;
-}
-
-/* Characters that change how a terminal shows what follows: the bidi controls U+200E, U+200F, U+202A-E,
- * U+2066-9, and C1 controls (U+0080-9F). All are of two or three bytes. */
-static size_t forging_length(slice s)
-{
-    const unsigned char *at = (const unsigned char *)s.data;
-    if (s.len >= 2 && at[0] == 0xC2 && at[1] < 0xA0)
-        return 2;
-    if (s.len < 3 || at[0] != 0xE2)
-        return 0;
-    bool is_bidi = (at[1] == 0x80 && (at[2] == 0x8E || at[2] == 0x8F || (at[2] >= 0xAA && at[2] <= 0xAE))) ||
-                   (at[1] == 0x81 && at[2] >= 0xA6 && at[2] <= 0xA9);
-    return is_bidi ? 3 : 0;
-}
-
-static void add_hex(struct buf *out, slice bytes)
-{
-    for (size_t i = 0; i < bytes.len; i++)
-        buf_add_format(out, "\\x%02x", (unsigned char)bytes.data[i]);
-}
-
-/* Quoted, and nothing in it can end the quotes, the line or the reader's trust. */
-static void add_value(struct buf *out, slice s)
-{
-    bool is_cut = s.len > MAX_VALUE_BYTES;
-    if (is_cut)
-        s.len = MAX_VALUE_BYTES;
-    buf_add_char(out, '"');
-    while (s.len > 0) {
-        unsigned char c = (unsigned char)s.data[0];
-        size_t valid = text_utf8_length(slice_head(s, s.len < 4 ? s.len : 4));
-        size_t bad = c < 0x20 || c == 0x7F ? 1 : valid == 0 ? text_bad_length(s) : forging_length(s);
-        if (bad > 0)
-            add_hex(out, slice_head(s, bad));
-        else if (c == '"' || c == '\\')
-            buf_add_bytes(out, (char[]){'\\', (char)c}, 2);
-        else
-            buf_add_char(out, (char)c); /* the rest of a wide character follows as it stands */
-        size_t step = bad > 0 ? bad : 1;
-        while (bad == 0 && step < s.len && ((unsigned char)s.data[step] & 0xC0) == 0x80)
-            buf_add_char(out, s.data[step++]);
-        s = slice_from(s, step);
+    size_t character_len = utf8_character_len(at, len);
+    if (character_len == 0 || c < 0x20 || c == 0x7f) {
+        buf_add_format(line, "\\x%02x", c);
+        return 1;
     }
-    buf_add(out, is_cut ? SLICE("…\"") : SLICE("\""));
+    uint32_t code_point = utf8_code_point(at, character_len);
+    if (is_deceptive(code_point))
+        buf_add_format(line, "\\u%04x", code_point);
+    else
+        buf_add_bytes(line, at, character_len);
+    return character_len;
 }
 
-static void write_out(slice line)
+static void add_text(struct buf *line, slice text)
 {
-    if (sink != NULL) {
-        sink(line);
-        return;
-    }
-    /* One write a line: lines of several processes on one descriptor do not mix. A full pipe loses it. */
-    ssize_t written = write(STDERR_FILENO, line.data, line.len);
-    (void)written;
+    buf_add(line, SLICE(" text=\""));
+    for (size_t at = 0; at < text.len;)
+        at += add_character(line, text.data + at, text.len - at);
+    buf_add(line, SLICE("\""));
 }
 
-static void begin_line(struct buf *line, const struct log *log, enum log_level level, const char *event)
+static void add_head(struct buf *line, const char *part, const char *labels, enum log_level level)
 {
     char time[TIMESTAMP_TEXT_LEN];
     timestamp_write(wall_now(), time);
-    buf_add_format(line, "time=%.*s level=%s part=%s", TIMESTAMP_TEXT_LEN, time, level_text(level),
-                   log->part);
-    if (log->labels[0] != '\0')
-        buf_add_format(line, " %s", log->labels);
-    buf_add_format(line, " event=%s", event);
+    buf_add(line, SLICE("time="));
+    buf_add_bytes(line, time, sizeof(time));
+    buf_add_format(line, " level=%s part=%s", level_names[level], part);
+    if (labels[0])
+        buf_add_format(line, " %s", labels);
+}
+
+static void write_line(struct buf *line)
+{
+    buf_add_char(line, '\n');
+    MUST(!line->overflowed);
+    if (sink) {
+        sink(buf_slice(line));
+        return;
+    }
+    /* One write a line, so that lines of several processes do not mix; a log that nobody takes is no reason
+     * to stop, so the result is not looked at. */
+    ssize_t written = write(STDERR_FILENO, line->data, line->len);
+    (void)written;
+}
+
+/* A kind loses its place: what it held back is said now, for no line of its own may come. */
+static void say_held(const struct known *kind)
+{
+    char memory[MAX_LINE_BYTES];
+    struct buf line;
+    buf_init(&line, memory, sizeof(memory));
+    add_head(&line, kind->part, kind->labels, kind->level);
+    buf_add_format(&line, " event=%s repeated=%lld", kind->event, (long long)kind->held);
+    write_line(&line);
+}
+
+static void say(const struct log *log, enum log_level level, const char *event, int64_t held, slice text)
+{
+    char memory[MAX_LINE_BYTES];
+    struct buf line;
+    buf_init(&line, memory, sizeof(memory));
+    add_head(&line, log->part, log->labels, level);
+    buf_add_format(&line, " event=%s", event);
+    if (held > 0)
+        buf_add_format(&line, " repeated=%lld", (long long)held);
+    add_text(&line, text);
+    write_line(&line);
+}
+
+/* Whether the line is due; *held: how many of its kind were held back before it. */
+static bool is_due(const struct log *log, enum log_level level, const char *event, int64_t *held)
+{
+    bool is_new;
+    mono_ms now = mono_now();
+    struct known *kind = find_kind(log, level, event, &is_new);
+    if (!is_new && now.ms - kind->written.ms < QUIET_MS) {
+        kind->held++;
+        return false;
+    }
+    if (is_new) {
+        if (kind->part && kind->held > 0)
+            say_held(kind);
+        *kind = (struct known){.part = log->part, .event = event, .level = level};
+        memcpy(kind->labels, log->labels, sizeof(kind->labels));
+    }
+    *held = kind->held;
+    kind->held = 0;
+    kind->written = now;
+    return true;
 }
 
 void log_line(const struct log *log, enum log_level level, const char *event, const char *format, ...)
 {
-    int64_t repeated;
-    if (level < least_level || !may_write(log, level, event, &repeated))
+    int64_t held = 0;
+    if (level < lowest_level || !is_due(log, level, event, &held))
         return;
-    char text[MAX_VALUE_BYTES * 2];
+    char text[MAX_TEXT_BYTES];
     va_list arguments;
     va_start(arguments, format);
-    int len = vsnprintf(text, sizeof text, format, arguments);
+    int len = vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
-    size_t text_len = len < 0 ? 0 : (size_t)len < sizeof text ? (size_t)len : sizeof text - 1;
-
-    char memory[MAX_LINE_BYTES];
-    struct buf line;
-    buf_init(&line, memory, sizeof memory);
-    begin_line(&line, log, level, event);
-    if (repeated > 0)
-        buf_add_format(&line, " repeated=%lld", (long long)repeated);
-    buf_add(&line, SLICE(" text="));
-    add_value(&line, (slice){text, text_len});
-    buf_add_char(&line, '\n');
-    MUST(!line.overflowed);
-    write_out(buf_slice(&line));
+    MUST(len >= 0);
+    size_t kept = (size_t)len < sizeof(text) ? (size_t)len : sizeof(text) - 1;
+    say(log, level, event, held, (slice){text, kept});
 }

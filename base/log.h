@@ -4,8 +4,9 @@
  *
  * A context (which part, which partition …) is made once and given with every line. Lines of the same
  * context, event and level are written at most once in 10 s; what was held back is summed and said as
- * repeated=N on the next one. Values are escaped (C0, DEL, ESC, bidi controls; at most 256 bytes a value), so
- * no input can forge a line. Loop thread; never blocks for long, never fails. */
+ * repeated=N on the next one. The text is escaped (C0, C1, DEL, bidi controls, what is not UTF-8) and cut at
+ * 1 KiB, so no input can forge a line. Parts and events are words that live as long as the program. Loop
+ * thread; never blocks for long, never fails. */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 

@@ -11,11 +11,6 @@
 /* True when s is valid UTF-8 (no surrogates, no overlong forms) without NUL, C0 controls and DEL. Fast on
  * ASCII. */
 bool text_is_clean(slice s);
-/* How many bytes at the front of s are valid UTF-8, whatever characters they are: s.len when all are. */
-size_t text_utf8_length(slice s);
-/* How long the invalid sequence at the front of s is (Unicode's maximal subpart, at least 1); s is not empty.
- */
-size_t text_bad_length(slice s);
 /* Appends s with each invalid byte sequence as U+FFFD and controls dropped; at most max_len bytes of s's
  * cleaned form are added, cut at a character. Returns true when something was changed. */
 bool text_add_clean(struct buf *out, slice s, size_t max_len);
