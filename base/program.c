@@ -1,180 +1,189 @@
 /* SPDX-License-Identifier: Apache-2.0
- * program: see the header. */
+ * See program.h. */
 #include "base/program.h"
 
+#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
 
-enum { MAX_PRINTED_BYTES = 1024 * 1024 };
+enum { MAX_SETS = 256, MAX_CONFIG_BYTES = 1 << 20 };
 
-/* What the command line asked for besides settings. */
-struct wishes {
-    bool help;
-    bool version;
-    bool check_config;
-    bool print_config;
+/* What the command line asks for, before anything is read. */
+struct request {
     const char *config; /* NULL: none */
-    int rest;           /* index of the command in argv */
+    const char *sets[MAX_SETS];
+    size_t set_count;
+    enum { RUN, CHECK_CONFIG, PRINT_CONFIG, SHOW_VERSION, SHOW_HELP } action;
 };
 
-static void print_help(const struct program *program)
+enum { OPTION_CONFIG = 256, OPTION_SET, OPTION_CHECK, OPTION_PRINT, OPTION_VERSION, OPTION_HELP };
+
+static const struct option options[] = {{"config", required_argument, NULL, OPTION_CONFIG},
+                                        {"set", required_argument, NULL, OPTION_SET},
+                                        {"check-config", no_argument, NULL, OPTION_CHECK},
+                                        {"print-config", no_argument, NULL, OPTION_PRINT},
+                                        {"version", no_argument, NULL, OPTION_VERSION},
+                                        {"help", no_argument, NULL, OPTION_HELP},
+                                        {NULL, 0, NULL, 0}};
+
+static void show_help(const struct program *program)
 {
-    printf("%s: %s\n\nusage: %s [--config FILE] [--set section.key=value]… [--check-config | --print-config]",
-           program->name, program->summary, program->name);
-    printf("%s\n\n", program->commands != NULL ? " [COMMAND]" : "");
-    printf("  --config FILE            settings, [section] and key = value\n"
-           "  --set section.key=value  one setting; wins over the file and the environment; repeatable\n"
-           "  --check-config           says whether the settings are right, and ends\n"
-           "  --print-config           prints all settings with their explanation as a file, and ends\n"
-           "  --version, --help\n\n"
-           "Settings also come from the environment: FOOTFALL_<SECTION>_<KEY>.\n");
-    for (const struct program_command *command = program->commands; command != NULL && command->name != NULL;
-         command++)
-        printf("%s  %s %s\n        %s\n", command == program->commands ? "\nCommands:\n" : "", command->name,
-               command->arguments, command->help);
+    printf("%s: %s\n\n"
+           "usage: %s [options]%s\n\n"
+           "  --config FILE            read settings from FILE\n"
+           "  --set SECTION.KEY=VALUE  set one setting; wins over file and environment; may be repeated\n"
+           "  --check-config           check the settings and leave\n"
+           "  --print-config           print the settings in force, as a file, and leave\n"
+           "  --version                print the version and leave\n"
+           "  --help                   print this and leave\n",
+           program->name, program->summary, program->name, program->commands ? " [command [arguments]]" : "");
+    const struct program_command *command = program->commands;
+    if (command)
+        printf("\ncommands (without one: run)\n");
+    for (; command && command->name; command++)
+        printf("  %s %s\n      %s\n", command->name, command->arguments, command->help);
 }
 
-/* False: *why says what is wrong with the command line. */
-static bool take_flag(const struct program *program, char **argv, struct wishes *wishes, struct why *why)
+static void complain(const struct program *program, const char *problem, const char *what)
 {
-    const char *flag = argv[wishes->rest++];
-    bool has_value = strcmp(flag, "--config") == 0 || strcmp(flag, "--set") == 0;
-    if (has_value && argv[wishes->rest] == NULL) {
-        (void)why_say(why, STATUS_MISSING, "%s: it needs a value", flag);
+    fprintf(stderr, "%s: %s%s; see %s --help\n", program->name, problem, what, program->name);
+}
+
+static bool add_set(const struct program *program, struct request *request, const char *assignment)
+{
+    if (request->set_count == MAX_SETS) {
+        complain(program, "more than 256 times ", "--set");
         return false;
     }
-    if (strcmp(flag, "--config") == 0)
-        wishes->config = argv[wishes->rest++];
-    else if (strcmp(flag, "--set") == 0)
-        wishes->rest++; /* taken last, when file and environment are read */
-    else if (strcmp(flag, "--check-config") == 0)
-        wishes->check_config = true;
-    else if (strcmp(flag, "--print-config") == 0)
-        wishes->print_config = true;
-    else if (strcmp(flag, "--version") == 0)
-        wishes->version = true;
-    else if (strcmp(flag, "--help") == 0)
-        wishes->help = true;
-    else
-        return why_say(why, STATUS_MALFORMED, "%s: there is no such flag; %s --help lists them", flag,
-                       program->name) == STATUS_OK;
+    request->sets[request->set_count++] = assignment;
     return true;
 }
 
-static enum status read_settings(struct settings *settings, const struct wishes *wishes, char **argv,
-                                 struct why *why)
+static bool take_option(const struct program *program, int option, struct request *request)
 {
-    enum status status = STATUS_OK;
-    if (wishes->config != NULL)
-        status = settings_read_file(settings, wishes->config, why);
-    if (status == STATUS_OK)
-        status = settings_read_environment(settings, environ, why);
-    for (int i = 1; status == STATUS_OK && i < wishes->rest; i++)
-        if (strcmp(argv[i], "--set") == 0)
-            status = settings_set(settings, argv[++i], why);
-        else if (strcmp(argv[i], "--config") == 0)
-            i++;
-    return status;
+    switch (option) {
+    case OPTION_CONFIG:
+        if (request->config)
+            complain(program, "more than one ", "--config");
+        bool is_first = !request->config;
+        request->config = optarg;
+        return is_first;
+    case OPTION_SET:
+        return add_set(program, request, optarg);
+    case OPTION_CHECK:
+        request->action = CHECK_CONFIG;
+        return true;
+    case OPTION_PRINT:
+        request->action = PRINT_CONFIG;
+        return true;
+    case OPTION_VERSION:
+        request->action = SHOW_VERSION;
+        return true;
+    case OPTION_HELP:
+        request->action = SHOW_HELP;
+        return true;
+    default:
+        fprintf(stderr, "see %s --help\n", program->name); /* getopt has said what is wrong */
+        return false;
+    }
 }
 
-static bool has_command(const struct program *program, const char *name)
+static bool is_command(const struct program *program, const char *name)
 {
-    for (const struct program_command *command = program->commands; command != NULL && command->name != NULL;
-         command++)
+    for (const struct program_command *command = program->commands; command && command->name; command++) {
         if (strcmp(command->name, name) == 0)
             return true;
+    }
     return false;
 }
 
-static void print_settings(const struct settings *settings)
+static bool read_arguments(const struct program *program, int argc, char **argv, struct request *request,
+                           struct program_call *call)
+{
+    int option;
+    optind = 0; /* start anew, also when a test has been here before */
+    while ((option = getopt_long(argc, argv, "+", options, NULL)) != -1) {
+        if (!take_option(program, option, request))
+            return false;
+    }
+    if (optind == argc)
+        return true;
+    if (!is_command(program, argv[optind])) {
+        complain(program, "unknown command ", argv[optind]);
+        return false;
+    }
+    call->command = argv[optind];
+    call->arguments = argv + optind + 1;
+    call->argument_count = argc - optind - 1;
+    return true;
+}
+
+static enum status read_settings(const struct program *program, const struct request *request,
+                                 struct settings *settings, struct why *why)
+{
+    enum status status = STATUS_OK;
+    if (request->config)
+        status = settings_read_file(settings, request->config, why);
+    if (status == STATUS_OK)
+        status = settings_read_environment(settings, environ, why);
+    for (size_t i = 0; status == STATUS_OK && i < request->set_count; i++)
+        status = settings_set(settings, request->sets[i], why);
+    if (status == STATUS_OK && program->check)
+        status = program->check(program->values, why);
+    return status;
+}
+
+static void print_config(const struct settings *settings)
 {
     struct buf out;
-    buf_init_growing(&out, 16384, MAX_PRINTED_BYTES);
+    buf_init_growing(&out, 4096, MAX_CONFIG_BYTES);
     settings_print(settings, &out);
     MUST(!out.overflowed);
     fwrite(out.data, 1, out.len, stdout);
     buf_fini(&out);
 }
 
-static int refuse(const struct program *program, int exit_code, const struct why *why)
+/* Reads the settings and does what needs them; true when the program is to run. */
+static bool use_settings(const struct program *program, const struct request *request,
+                         struct program_call *call, int *exit_code)
 {
-    fprintf(stderr, "%s: %s\n", program->name, why->text);
-    return exit_code;
-}
-
-/* The settings are read; true: run. */
-static bool finish(const struct program *program, const struct wishes *wishes, struct settings *settings,
-                   int *exit_code)
-{
-    struct why why;
-    if (wishes->print_config) {
-        print_settings(settings);
-        *exit_code = EX_OK;
-        return false;
-    }
-    if (program->check != NULL && program->check(program->values, &why) != STATUS_OK) {
-        *exit_code = refuse(program, EX_CONFIG, &why);
-        return false;
-    }
-    if (wishes->check_config) {
-        printf("%s: the settings are right\n", program->name);
-        *exit_code = EX_OK;
-        return false;
-    }
-    return true;
-}
-
-static bool take_flags(const struct program *program, char **argv, struct wishes *wishes, struct why *why)
-{
-    *wishes = (struct wishes){.rest = 1};
-    while (argv[wishes->rest] != NULL && argv[wishes->rest][0] == '-')
-        if (!take_flag(program, argv, wishes, why))
-            return false;
-    const char *command = argv[wishes->rest];
-    if (command == NULL || has_command(program, command))
+    struct why why = {""};
+    call->settings = settings_new(program->rows, program->row_count, program->values, program->passthrough);
+    enum status status = read_settings(program, request, call->settings, &why);
+    if (status == STATUS_OK && request->action == RUN)
         return true;
-    (void)why_say(why, STATUS_NOT_FOUND, "%s: there is no such command; %s --help lists them", command,
-                  program->name);
+    *exit_code = EX_OK;
+    if (status != STATUS_OK) {
+        fprintf(stderr, "%s: %s\n", program->name, why.text);
+        *exit_code = status == STATUS_UNAVAILABLE ? EX_NOINPUT : EX_CONFIG; /* a file cannot be read */
+    } else if (request->action == CHECK_CONFIG) {
+        printf("%s: the settings are valid\n", program->name);
+    } else {
+        print_config(call->settings);
+    }
+    settings_free(&call->settings);
     return false;
 }
 
 bool program_start(const struct program *program, int argc, char **argv, struct program_call *call,
                    int *exit_code)
 {
-    struct why why;
-    struct wishes wishes;
-    if (!take_flags(program, argv, &wishes, &why)) {
-        *exit_code = refuse(program, EX_USAGE, &why);
+    struct request request = {.action = RUN};
+    *call = (struct program_call){.settings = NULL};
+    *exit_code = EX_OK;
+    if (!read_arguments(program, argc, argv, &request, call)) {
+        *exit_code = EX_USAGE;
         return false;
     }
-    if (wishes.help || wishes.version) {
-        if (wishes.help)
-            print_help(program);
-        else
-            printf("%s %s\n", program->name, FOOTFALL_VERSION);
-        *exit_code = EX_OK;
+    if (request.action == SHOW_HELP) {
+        show_help(program);
         return false;
     }
-    struct settings *settings =
-        settings_new(program->rows, program->row_count, program->values, program->passthrough);
-    enum status status = read_settings(settings, &wishes, argv, &why);
-    if (status != STATUS_OK)
-        *exit_code =
-            refuse(program,
-                   status == STATUS_NOT_FOUND && wishes.config != NULL && access(wishes.config, R_OK) != 0
-                       ? EX_NOINPUT
-                       : EX_CONFIG,
-                   &why);
-    if (status != STATUS_OK || !finish(program, &wishes, settings, exit_code)) {
-        settings_free(&settings);
+    if (request.action == SHOW_VERSION) {
+        printf("%s %s\n", program->name, FOOTFALL_VERSION);
         return false;
     }
-    *call =
-        (struct program_call){.settings = settings,
-                              .command = argv[wishes.rest],
-                              .arguments = argv[wishes.rest] != NULL ? argv + wishes.rest + 1 : argv + argc,
-                              .argument_count = argv[wishes.rest] != NULL ? argc - wishes.rest - 1 : 0};
-    return true;
+    return use_settings(program, &request, call, exit_code);
 }

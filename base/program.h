@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * program: the command line that all programs share: --config FILE, --set section.key=value (repeatable),
- * --check-config,
- * --print-config, --version, --help, then an optional command with arguments.
+ * --check-config, --print-config, --version, --help, then an optional command with arguments.
  *
- * program_start reads everything in the order of precedence and either returns RUN, or has done what was
- * asked and says which exit code to leave with (sysexits: 0, EX_USAGE 64, EX_CONFIG 78, EX_NOINPUT 66).
- * Start-up only; prints to stdout and stderr. */
+ * program_start reads everything in the order of precedence and either returns true, or has done what was
+ * asked and says which exit code to leave with (sysexits: 0, EX_USAGE 64, EX_CONFIG 78, EX_NOINPUT 66 when a
+ * settings file cannot be read). Start-up only; prints to stdout and stderr. */
 #ifndef BASE_PROGRAM_H
 #define BASE_PROGRAM_H
 
@@ -20,7 +19,7 @@ struct program {
     const char *passthrough;
     /* Checks across settings (NULL: none): fills *why. */
     enum status (*check)(const void *values, struct why *why);
-    /* "migrate\0one line of help" rows for --help, NULL-terminated; NULL: no commands. */
+    /* What may follow the options; the last row has no name. NULL: no commands. */
     const struct program_command {
         const char *name;
         const char *arguments; /* for help: "ADDR…" */

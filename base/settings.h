@@ -4,9 +4,9 @@
  * A row says section, key, type, where the value goes, default, range, help. From the same rows come the
  * checks, the error sentences (with file and line), --print-config (a commented file that loads again;
  * secrets masked as empty with a comment) and the documentation. Files are read by inih: `[section]`, `key =
- * value`, `#` or `;` comments. Unknown sections or keys are errors. One section may be passed through as it
- * stands (`[rdkafka]`): its keys are kept in a list for librdkafka. Text values are owned by the settings
- * object until settings_free. Start-up only; one thread. */
+ * value`, comments on lines of their own. Unknown sections or keys, and a key given twice, are errors. One
+ * section may be passed through as it stands (`[rdkafka]`): its keys are kept in a list for librdkafka. Text
+ * values are owned by the settings object until settings_free. Start-up only; one thread. */
 #ifndef BASE_SETTINGS_H
 #define BASE_SETTINGS_H
 
@@ -30,7 +30,9 @@ struct setting_row {
     enum setting_type type;
     size_t offset; /* of the value in the program's own struct */
     const char *fallback;
-    int64_t min, max; /* SETTING_INT, _DURATION (ms), _SIZE (bytes); max length of a text (0: 4096) */
+    /* SETTING_INT, _DURATION (ms), _SIZE (bytes): the range, both 0 for anything from 0 up. Texts: max is the
+     * most bytes (0: 4096), min 1 says that it must not be empty. */
+    int64_t min, max;
     const char *choices;
     const char *help; /* one sentence, printed as a comment */
 };
