@@ -83,7 +83,8 @@ int kafka_wake_open(struct rd_kafka_queue_s *queue)
 {
     static const uint64_t one =
         1; /* an eventfd takes 8 bytes and nothing else; librdkafka ignores the error */
-    int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    /* Readable at first: what is in the queue already will never turn it from empty to non-empty. */
+    int fd = eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC);
     MUST(fd >= 0);
     rd_kafka_queue_io_event_enable(queue, fd, &one, sizeof one);
     return fd;

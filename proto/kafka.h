@@ -27,8 +27,8 @@ struct kafka_property {
 struct rd_kafka_conf_s *kafka_conf_new(const char *brokers, const struct kafka_property *ours, size_t count,
                                        const struct settings *settings, struct why *why);
 
-/* A descriptor that becomes readable when the queue turns from empty to non-empty: watched by uv_poll. On
- * wake the owner reads it empty (kafka_wake_clear) and polls the queue until NULL. Closed with
+/* A descriptor that is readable at first and whenever the queue turns from empty to non-empty: watched by
+ * uv_poll. On wake the owner reads it empty (kafka_wake_clear) and polls the queue until NULL. Closed with
  * kafka_wake_close. */
 int kafka_wake_open(struct rd_kafka_queue_s *queue);
 void kafka_wake_clear(int fd);
