@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * producer: see the header.
+ *
+ * The end: producer_close -> the poll handle is closed, a check under way has returned -> destroy_handle in
+ * the pool -> on_destroyed frees. */
+#include "collector/producer.h"
+
+#include <librdkafka/rdkafka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <uv.h>
+
+#include "proto/kafka.h"
+
+enum { CHECK_TIMEOUT_MS = 2000 /* also the longest that a stop waits for a check */ };
+
+struct check {
+    uv_work_t work;
+    bool is_running;
+    enum status status;
+    int partitions;
+    char reason[256];
+};
+
+struct producer {
+    struct producer_options options;
+    rd_kafka_t *handle;
+    rd_kafka_topic_t *topic;
+    rd_kafka_queue_t *queue;
+    int wake_fd;
+    uv_poll_t poll;
+    struct check check;
+    uv_work_t destroying;
+    bool is_closing;
+    bool poll_is_closed;
+};
+
+/* Reasons beside what is not plain. */
+static const struct kafka_property properties[] = {
+    {"enable.idempotence", "true", true},
+    {"acks", "all", true},
+    /* Less than the 30 s after which the HTTP server answers by itself: the sender hears our reason, and a
+     * hit that was answered 503 is not on its way any more. */
+    {"message.timeout.ms", "20000", true},
+    {"queue.buffering.max.kbytes", "65536", false},
+    {"queue.buffering.max.messages", "100000", false},
+    {"compression.codec", "lz4", false},
+    {"linger.ms", "1", false}, /* a page view waits for nobody; at speed batches fill in this time too */
+};
+
+static struct log producer_log(void)
+{
+    return log_new("producer");
+}
+
+/* --- events --- */
+
+static void take_reports(struct producer *producer, rd_kafka_event_t *event)
+{
+    const rd_kafka_message_t *message;
+    while (!producer->is_closing && (message = rd_kafka_event_message_next(event))) {
+        uint32_t ticket = (uint32_t)(uintptr_t)message->_private;
+        producer->options.on_report(producer->options.context, ticket, message->len + message->key_len,
+                                    message->err == RD_KAFKA_RESP_ERR_NO_ERROR);
+    }
+}
+
+static void take_error(struct producer *producer, rd_kafka_event_t *event)
+{
+    char reason[256];
+    struct log log = producer_log();
+    if (rd_kafka_event_error(event) != RD_KAFKA_RESP_ERR__FATAL) {
+        log_warning(&log, "kafka_error", "%s", rd_kafka_event_error_string(event));
+        return;
+    }
+    rd_kafka_resp_err_t fatal = rd_kafka_fatal_error(producer->handle, reason, sizeof(reason));
+    log_warning(&log, "producer_fatal", "%s: %s", rd_kafka_err2name(fatal), reason);
+    producer->options.on_fatal(producer->options.context, reason);
+}
+
+static void take_log_line(rd_kafka_event_t *event)
+{
+    enum { SYSLOG_ERR = 3, SYSLOG_NOTICE = 5 };
+    const char *facility, *text;
+    int level;
+    struct log log = producer_log();
+    if (rd_kafka_event_log(event, &facility, &text, &level) != 0)
+        return;
+    enum log_level ours = level <= SYSLOG_ERR ? LOG_ERROR : level <= SYSLOG_NOTICE ? LOG_WARNING : LOG_INFO;
+    log_line(&log, ours, "librdkafka", "%s: %s", facility, text);
+}
+
+static void take_event(struct producer *producer, rd_kafka_event_t *event)
+{
+    switch (rd_kafka_event_type(event)) {
+    case RD_KAFKA_EVENT_DR:
+        take_reports(producer, event);
+        break;
+    case RD_KAFKA_EVENT_ERROR:
+        take_error(producer, event);
+        break;
+    case RD_KAFKA_EVENT_LOG:
+        take_log_line(event);
+        break;
+    default:
+        break;
+    }
+    rd_kafka_event_destroy(event);
+}
+
+/* Until the queue is empty: only the change from empty wakes us. What can be in it is bounded by the room of
+ * the publisher. */
+static void on_wake(uv_poll_t *poll, int status, int events)
+{
+    struct producer *producer = poll->data;
+    rd_kafka_event_t *event;
+    (void)status;
+    (void)events;
+    kafka_wake_clear(producer->wake_fd);
+    while (!producer->is_closing && (event = rd_kafka_queue_poll(producer->queue, 0)))
+        take_event(producer, event);
+}
+
+/* --- opening --- */
+
+static rd_kafka_t *open_handle(const struct producer_options *options, struct why *why)
+{
+    char reason[256];
+    rd_kafka_conf_t *conf = kafka_conf_new(
+        options->brokers, properties, sizeof(properties) / sizeof(properties[0]), options->settings, why);
+    if (!conf)
+        return NULL;
+    rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG);
+    rd_kafka_t *handle = rd_kafka_new(RD_KAFKA_PRODUCER, conf, reason, sizeof(reason));
+    if (!handle) {
+        rd_kafka_conf_destroy(conf);
+        (void)why_say(why, STATUS_MALFORMED, "section [rdkafka]: librdkafka makes no producer of it: %s",
+                      reason);
+    }
+    return handle;
+}
+
+struct producer *producer_open(const struct producer_options *options, struct why *why)
+{
+    rd_kafka_t *handle = open_handle(options, why);
+    if (!handle)
+        return NULL;
+    struct producer *producer = must_calloc(1, sizeof(*producer));
+    producer->options = *options;
+    producer->options.settings = NULL; /* borrowed for this call only */
+    producer->handle = handle;
+    producer->topic = rd_kafka_topic_new(handle, options->topic, NULL);
+    MUST(producer->topic);
+    producer->queue = rd_kafka_queue_get_main(handle);
+    MUST(rd_kafka_set_log_queue(handle, producer->queue) == RD_KAFKA_RESP_ERR_NO_ERROR);
+    producer->wake_fd = kafka_wake_open(producer->queue);
+    producer->poll.data = producer->check.work.data = producer->destroying.data = producer;
+    MUST(uv_poll_init(options->loop, &producer->poll, producer->wake_fd) == 0);
+    MUST(uv_poll_start(&producer->poll, UV_READABLE, on_wake) == 0);
+    return producer;
+}
+
+enum status producer_send(struct producer *producer, int partition, slice key, slice value, uint32_t ticket)
+{
+    int failed = rd_kafka_produce(producer->topic, partition, RD_KAFKA_MSG_F_COPY, (void *)value.data,
+                                  value.len, key.data, key.len, (void *)(uintptr_t)ticket);
+    if (!failed)
+        return STATUS_OK;
+    return rd_kafka_last_error() == RD_KAFKA_RESP_ERR__QUEUE_FULL ? STATUS_FULL : STATUS_UNAVAILABLE;
+}
+
+/* --- the end --- */
+
+static void destroy_handle(uv_work_t *work)
+{
+    struct producer *producer = work->data;
+    rd_kafka_purge(producer->handle,
+                   RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING);
+    rd_kafka_topic_destroy(producer->topic);
+    rd_kafka_queue_destroy(producer->queue);
+    rd_kafka_destroy(producer->handle);
+}
+
+static void on_destroyed(uv_work_t *work, int status)
+{
+    (void)status;
+    free(work->data);
+}
+
+static void go_on_closing(struct producer *producer)
+{
+    if (!producer->poll_is_closed || producer->check.is_running)
+        return;
+    kafka_wake_close(producer->queue, producer->wake_fd);
+    MUST(uv_queue_work(producer->options.loop, &producer->destroying, destroy_handle, on_destroyed) == 0);
+}
+
+static void on_poll_closed(uv_handle_t *handle)
+{
+    struct producer *producer = handle->data;
+    producer->poll_is_closed = true;
+    go_on_closing(producer);
+}
+
+void producer_close(struct producer **producer)
+{
+    struct producer *closing = *producer;
+    if (!closing)
+        return;
+    *producer = NULL;
+    closing->is_closing = true;
+    uv_close((uv_handle_t *)&closing->poll, on_poll_closed);
+}
+
+/* --- the topic --- */
+
+static void judge_topic(struct check *check, const rd_kafka_metadata_t *metadata, const char *name)
+{
+    const rd_kafka_metadata_topic_t *topic = metadata->topic_cnt == 1 ? &metadata->topics[0] : NULL;
+    check->status = STATUS_OK;
+    if (topic && topic->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        check->partitions = topic->partition_cnt;
+        return;
+    }
+    bool is_absent = topic && (topic->err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
+                               topic->err == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC);
+    check->status = is_absent ? STATUS_NOT_FOUND : STATUS_UNAVAILABLE;
+    snprintf(check->reason, sizeof(check->reason), "topic %s: %s", name,
+             topic ? rd_kafka_err2str(topic->err) : "the brokers said nothing of it");
+}
+
+/* In a thread of the pool. */
+static void ask_brokers(uv_work_t *work)
+{
+    struct producer *producer = work->data;
+    struct check *check = &producer->check;
+    const rd_kafka_metadata_t *metadata;
+    rd_kafka_resp_err_t error =
+        rd_kafka_metadata(producer->handle, 0, producer->topic, &metadata, CHECK_TIMEOUT_MS);
+    if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        check->status = STATUS_UNAVAILABLE;
+        snprintf(check->reason, sizeof(check->reason), "no broker answers: %s", rd_kafka_err2str(error));
+        return;
+    }
+    judge_topic(check, metadata, rd_kafka_topic_name(producer->topic));
+    rd_kafka_metadata_destroy(metadata);
+}
+
+static void on_asked(uv_work_t *work, int status)
+{
+    struct producer *producer = work->data;
+    struct check *check = &producer->check;
+    (void)status;
+    check->is_running = false;
+    if (producer->is_closing)
+        go_on_closing(producer);
+    else
+        producer->options.on_checked(producer->options.context, check->status, check->partitions,
+                                     check->reason);
+}
+
+void producer_check(struct producer *producer)
+{
+    struct check *check = &producer->check;
+    if (check->is_running)
+        return;
+    check->is_running = true;
+    check->reason[0] = '\0';
+    MUST(uv_queue_work(producer->options.loop, &check->work, ask_brokers, on_asked) == 0);
+}
