@@ -134,7 +134,8 @@ static void remove_first_list(struct due *due)
 
 void due_put(struct due *due, uint32_t number, int64_t second)
 {
-    struct due_list *list = &due->lists[list_of(due, second)];
+    uint32_t list_number = list_of(due, second); /* may move the lists */
+    struct due_list *list = &due->lists[list_number];
     due->entries->at[number].next_due = 0;
     if (list->first == 0)
         list->first = number;
