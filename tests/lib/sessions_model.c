@@ -47,11 +47,10 @@ static slice pooled_text(slice text)
     for (size_t i = 0; i < COUNT_OF(texts); i++)
         if (slice_equals(texts[i], text))
             return texts[i];
-    for (size_t i = 0; i < COUNT_OF(hosts); i++)
-        if (slice_equals(hosts[i], text))
-            return hosts[i];
-    MUST(!"a text of the pool");
-    return text;
+    size_t host = 0;
+    while (!slice_equals(hosts[host], text))
+        MUST(++host < COUNT_OF(hosts));
+    return hosts[host];
 }
 
 struct session pooled(const struct session *value)
