@@ -119,21 +119,24 @@ bool ip_equals(ip_address a, ip_address b)
     }
 
 /* IANA special-purpose address registries: what is not globally reachable, and multicast. */
-static const ip_range private_ranges[] = {
-    V4(0, 0, 0, 0, 8),
-    V4(10, 0, 0, 0, 8),
-    V4(100, 64, 0, 0, 10),
-    V4(127, 0, 0, 0, 8),
-    V4(169, 254, 0, 0, 16),
-    V4(172, 16, 0, 0, 12),
-    V4(192, 0, 0, 0, 24),
-    V4(192, 0, 2, 0, 24),
-    V4(192, 88, 99, 0, 24),
-    V4(192, 168, 0, 0, 16),
-    V4(198, 18, 0, 0, 15),
-    V4(198, 51, 100, 0, 24),
-    V4(203, 0, 113, 0, 24),
-    V4(224, 0, 0, 0, 3),
+static const ip_range private_v4[] = {
+    V4(0, 0, 0, 0, 8),       /* this network */
+    V4(10, 0, 0, 0, 8),      /* private */
+    V4(100, 64, 0, 0, 10),   /* shared behind carriers' NAT */
+    V4(127, 0, 0, 0, 8),     /* loopback */
+    V4(169, 254, 0, 0, 16),  /* link-local */
+    V4(172, 16, 0, 0, 12),   /* private */
+    V4(192, 0, 0, 0, 24),    /* IETF protocol assignments */
+    V4(192, 0, 2, 0, 24),    /* documentation */
+    V4(192, 88, 99, 0, 24),  /* 6to4 relays of old */
+    V4(192, 168, 0, 0, 16),  /* private */
+    V4(198, 18, 0, 0, 15),   /* benchmarking */
+    V4(198, 51, 100, 0, 24), /* documentation */
+    V4(203, 0, 113, 0, 24),  /* documentation */
+    V4(224, 0, 0, 0, 3),     /* multicast, reserved, broadcast */
+};
+
+static const ip_range private_v6[] = {
     V6(0, 0, 0, 0, 8),              /* unspecified, loopback, v4-compatible */
     V6(0x01, 0, 0, 0, 8),           /* discard-only */
     V6(0x20, 0x01, 0, 0, 23),       /* IETF protocol assignments, Teredo and benchmarking among them */
@@ -154,14 +157,11 @@ static bool is_in_any(const ip_range *ranges, size_t count, ip_address ip)
     return false;
 }
 
-enum { V4_RANGE_COUNT = 14 };
-
 bool ip_is_private(ip_address ip)
 {
-    size_t count = sizeof private_ranges / sizeof private_ranges[0];
     if (ip_is_v4(ip))
-        return is_in_any(private_ranges, V4_RANGE_COUNT, ip);
-    return is_in_any(private_ranges + V4_RANGE_COUNT, count - V4_RANGE_COUNT, ip);
+        return is_in_any(private_v4, sizeof private_v4 / sizeof private_v4[0], ip);
+    return is_in_any(private_v6, sizeof private_v6 / sizeof private_v6[0], ip);
 }
 
 static bool has_bits_after(const ip_range *range)
@@ -172,6 +172,14 @@ static bool has_bits_after(const ip_range *range)
     return false;
 }
 
+/* Plain decimal: no sign, no leading zero. */
+static bool read_prefix(slice text, int64_t max, int64_t *bits)
+{
+    if (text.len == 0 || text.data[0] == '-' || (text.len > 1 && text.data[0] == '0'))
+        return false;
+    return slice_to_int64(text, 0, max, bits) == STATUS_OK;
+}
+
 enum status ip_range_read(slice text, ip_range *range)
 {
     size_t slash = slice_find(text, '/');
@@ -180,7 +188,7 @@ enum status ip_range_read(slice text, ip_range *range)
         return STATUS_MALFORMED;
     int64_t offset = slice_find(text, ':') < text.len ? 0 : V4_PREFIX_BITS;
     int64_t bits = 128 - offset;
-    if (slash < text.len && slice_to_int64(slice_from(text, slash + 1), 0, bits, &bits) != STATUS_OK)
+    if (slash < text.len && !read_prefix(slice_from(text, slash + 1), bits, &bits))
         return STATUS_MALFORMED;
     out.prefix_bits = (uint8_t)(offset + bits);
     if (has_bits_after(&out))

@@ -31,6 +31,7 @@ void buf_add(struct buf *buf, slice s);
 void buf_add_bytes(struct buf *buf, const void *bytes, size_t len);
 void buf_add_char(struct buf *buf, char c);
 void buf_add_int64(struct buf *buf, int64_t value); /* decimal */
+/* Needs room for one byte more than the text, which is not kept. */
 void buf_add_format(struct buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Big-endian integers, as Postgres' binary format and network protocols have them. */
 void buf_add_be16(struct buf *buf, uint16_t value);

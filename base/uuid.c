@@ -2,6 +2,7 @@
  * uuid: see the header. */
 #include "base/uuid.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/random.h>
 #include <xxhash.h>
@@ -11,7 +12,7 @@ void random_bytes(void *out, size_t len)
     char *at = out;
     while (len > 0) {
         ssize_t got = getrandom(at, len, 0);
-        MUST(got > 0 || got == -1); /* -1: EINTR, before the kernel's pool was ready */
+        MUST(got > 0 || errno == EINTR); /* interrupted before the kernel's pool was ready */
         if (got > 0) {
             at += got;
             len -= (size_t)got;
