@@ -10,12 +10,13 @@ static void check_row(const struct metric_row *row)
     slice name = slice_of(row->name);
     MUST(slice_starts_with(name, SLICE("footfall_")));
     MUST(slice_ends_with(name, SLICE("_total")) == (row->kind == METRIC_COUNTER));
-    MUST(row->help && row->help[0]);
-    MUST(!strpbrk(row->help, "\\\n")); /* else it would have to be escaped */
 }
 
+/* The help of a name stands with its first row. */
 static void add_about(struct buf *out, const struct metric_row *row)
 {
+    MUST(row->help && row->help[0]);
+    MUST(!strpbrk(row->help, "\\\n")); /* else it would have to be escaped */
     buf_add_format(out, "# HELP %s %s\n", row->name, row->help);
     buf_add_format(out, "# TYPE %s %s\n", row->name, row->kind == METRIC_COUNTER ? "counter" : "gauge");
 }

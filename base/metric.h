@@ -19,7 +19,7 @@ struct metric_row {
     const char *label; /* "source=\"beacon\"", NULL for none */
     enum metric_kind kind;
     enum metric_unit unit;
-    const char *help;
+    const char *help; /* of the first row of a name; other rows need none */
 };
 
 /* Appends the whole exposition. */

@@ -92,7 +92,7 @@ class Server:
                 raise
             raise ServerError(f"{error}; its log ends:\n{self.log_tail()}") from None
 
-    def signal(self, number):
+    def send_signal(self, number):
         os.kill(self.pid, number)
 
     def kill(self):
@@ -104,8 +104,8 @@ class Server:
         """Asks it to end; the exit status, or -9 when it had to be killed."""
         if not self.is_running():
             return self.process.returncode if self.process else 0
-        self.signal(signal.SIGCONT)
-        self.signal(number)
+        self.send_signal(signal.SIGCONT)
+        self.send_signal(number)
         try:
             return self.process.wait(deadline_s)
         except subprocess.TimeoutExpired:
@@ -144,7 +144,7 @@ class Kafka(Server):
 
     def java(self, *arguments, **options):
         return subprocess.run(["java", "-cp", self.classpath, *arguments], check=True, text=True,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options).stdout
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=self.folder, **options).stdout
 
     def start(self):
         if not (self.folder / "data").exists():
