@@ -68,8 +68,10 @@ static int open_copy(const char *path, struct why *why)
         return -1;
     }
     int to = memfd_create("mmdb", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    MUST(to >= 0);
-    if (seal_copy(from, to, path, why) != STATUS_OK) {
+    if (to < 0) {
+        (void)why_say(why, STATUS_UNAVAILABLE, "geo.databases: no memory for a copy of %s: %s", path,
+                      strerror(errno));
+    } else if (seal_copy(from, to, path, why) != STATUS_OK) {
         close(to);
         to = -1;
     }
@@ -191,25 +193,44 @@ void mmdb_read(const struct mmdb *mmdb, uint32_t offset, struct mmdb_record *rec
 
 /* ---- The check before use, and the rest ---- */
 
-/* Every address that a file is likely to know: where one is found, its record must be of types we read. */
+struct checked {
+    int records;
+    int countries;
+};
+
+/* What is wrong with the record of one address, in words; NULL: nothing, or there is none. */
+static const char *check_address(const struct mmdb *mmdb, const char *address, struct checked *checked)
+{
+    ip_address ip;
+    struct mmdb_record record;
+    int error;
+    MUST(ip_read(slice_of(address), &ip) == STATUS_OK);
+    MMDB_lookup_result_s found = look_up(mmdb, ip, &error);
+    if (error != MMDB_SUCCESS && error != MMDB_IPV6_LOOKUP_IN_IPV4_DATABASE_ERROR)
+        return MMDB_strerror(error);
+    if (!found.found_entry)
+        return NULL;
+    if (!read_record(&found.entry, &record))
+        return "its fields have other types than those of a place";
+    checked->records++;
+    checked->countries += record.country.len > 0;
+    return NULL;
+}
+
+/* By addresses that every file of places is likely to know. */
 static enum status check_records(const struct mmdb *mmdb, const char *path, struct why *why)
 {
     static const char *const samples[] = {"1.1.1.1", "8.8.8.8", "81.2.69.142", "2001:4860::", "2a00:1450::"};
+    struct checked checked = {0, 0};
     for (size_t i = 0; i < sizeof samples / sizeof samples[0]; i++) {
-        ip_address ip;
-        struct mmdb_record record;
-        int error;
-        MUST(ip_read(slice_of(samples[i]), &ip) == STATUS_OK);
-        MMDB_lookup_result_s found = look_up(mmdb, ip, &error);
-        if (error != MMDB_SUCCESS && error != MMDB_IPV6_LOOKUP_IN_IPV4_DATABASE_ERROR)
-            return why_say(why, STATUS_MALFORMED, "geo.databases: %s is damaged: %s", path,
-                           MMDB_strerror(error));
-        if (found.found_entry && !read_record(&found.entry, &record))
-            return why_say(
-                why, STATUS_MALFORMED,
-                "geo.databases: %s is no database of places: its record of %s has fields of other types",
-                path, samples[i]);
+        const char *fault = check_address(mmdb, samples[i], &checked);
+        if (fault != NULL)
+            return why_say(why, STATUS_MALFORMED, "geo.databases: the record of %s in %s cannot be used: %s",
+                           samples[i], path, fault);
     }
+    if (checked.records > 0 && checked.countries == 0)
+        return why_say(why, STATUS_MALFORMED, "geo.databases: %s is no database of places: it is a %s", path,
+                       mmdb->type);
     return STATUS_OK;
 }
 
