@@ -334,6 +334,48 @@ static void a_session_that_was_never_stored_leaves_no_tombstone(void **state)
     sessions_free(&store);
 }
 
+static struct session part_between(int64_t start_ms, int64_t last_ms)
+{
+    struct session part = part_at(start_ms);
+    part.last.ms = last_ms;
+    part.events = 2;
+    return part;
+}
+
+/* The gap may have been set longer since they were stored: a change replaces what it overlaps, no more. */
+static void replay_does_not_join(void **state)
+{
+    (void)state;
+    struct sessions *store = sessions_new(GAP_MS, NO_BOUND);
+    struct session first = part_between(BASE_MS, BASE_MS + 10);
+    struct session second = part_between(BASE_MS + 200000, BASE_MS + 200010);
+    struct session between = part_at(BASE_MS + 100000), whole;
+    sessions_replay(store, &first, (mono_ms){0});
+    sessions_replay(store, &second, (mono_ms){0});
+    assert_int_equal(sessions_count(store), 2);
+    sessions_add(store, &between, (mono_ms){0});
+    size_t cursor = 0;
+    assert_true(sessions_next(store, &cursor, &whole));
+    assert_false(sessions_next(store, &cursor, &first));
+    assert_int_equal(whole.events, 5);
+    sessions_free(&store);
+}
+
+static void a_replayed_session_that_is_shorter_ends_earlier(void **state)
+{
+    (void)state;
+    struct sessions *store = sessions_new(GAP_MS, NO_BOUND);
+    struct session longer = part_between(BASE_MS, BASE_MS + 9000000);
+    struct session shorter = part_between(BASE_MS, BASE_MS + 1000), taken;
+    sessions_replay(store, &longer, (mono_ms){0});
+    sessions_replay(store, &shorter, (mono_ms){0});
+    assert_int_equal(sessions_count(store), 1);
+    wall_ms over = {BASE_MS + 1000 + GAP_MS + LATENESS_MS + 2000};
+    assert_true(sessions_take_due(store, over, LATENESS_MS, (mono_ms){10000}, &taken));
+    assert_true(session_is_same(&taken, &shorter));
+    sessions_free(&store);
+}
+
 /* A hit of tomorrow would keep every stored change until then, were it not stored anew. */
 static void one_that_never_changes_does_not_keep_all_rows(void **state)
 {
@@ -419,6 +461,8 @@ int main(void)
         cmocka_unit_test(a_session_closes_when_it_is_over_and_settled),
         cmocka_unit_test(beyond_the_bound_the_oldest_goes_first),
         cmocka_unit_test(a_session_that_was_never_stored_leaves_no_tombstone),
+        cmocka_unit_test(replay_does_not_join),
+        cmocka_unit_test(a_replayed_session_that_is_shorter_ends_earlier),
         cmocka_unit_test(one_that_never_changes_does_not_keep_all_rows),
         cmocka_unit_test(a_million_are_held_in_72_bytes_each),
     };
