@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One broker and one Postgres for all tests; a topic, a database and programs of its own for each."""
+import itertools
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+
+import pytest
+
+from bench.database import Database
+from bench.footfall import BUILD, Programs
+from bench.topics import Topic
+from bench.web import Chromium, Web
+from servers import Kafka, Postgres
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def folder():
+    """For all that this run writes."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="flow."))
+    path.chmod(0o755)  # root's Postgres runs as another user
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def own_folder(folder):
+    """Of this test; its path is short enough for a socket in it."""
+    path = folder / f"test{next(_numbers)}"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture(scope="session")
+def long():
+    """1, or 10 when ./tests/run --long wants larger numbers."""
+    return 10 if os.environ.get("FOOTFALL_TEST_LONG") else 1
+
+
+@pytest.fixture(scope="session")
+def kafka(folder):
+    libs = os.environ.get("FOOTFALL_TEST_KAFKA") or subprocess.run(
+        [TOP / "deploy/lib/fetch", "kafka"], check=True, text=True, stdout=subprocess.PIPE).stdout.strip()
+    broker = Kafka(folder / "kafka", libs).start()
+    yield broker
+    broker.kill()
+
+
+@pytest.fixture(scope="session")
+def postgres(folder):
+    server = Postgres(folder / "postgres", settings=["fsync=off", "full_page_writes=off", "max_connections=60"]).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def topic(kafka):
+    return Topic(kafka, f"hits-{next(_numbers)}").create()
+
+
+@pytest.fixture
+def database(postgres):
+    database = Database(postgres, f"footfall_{next(_numbers)}").create()
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def programs(request, own_folder, kafka):
+    """Collectors and aggregators of this test. After it they must stop well and have nothing to hide."""
+    programs = Programs(own_folder, kafka)
+    request.node.footfall_logs = programs.logs
+    yield programs
+    try:
+        programs.end()
+    finally:
+        programs.kill()
+
+
+@pytest.fixture
+def web(own_folder):
+    web = Web(own_folder / "nginx")
+    yield web
+    web.stop()
+
+
+@pytest.fixture
+def chromium(own_folder):
+    browser = Chromium(own_folder / "chromium")
+    yield browser
+    browser.kill()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item):
+    """The end of every program's log beside a failure."""
+    outcome = yield
+    report = outcome.get_result()
+    if report.failed:
+        for name, text in getattr(item, "footfall_logs", list)():
+            report.sections.append((name, text))
+
+
+def pytest_report_header():
+    return f"programs under test: {BUILD}"

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The bench itself: what the other tests compare with must be right, and must be able to say no."""
+import collections
+
+import pytest
+
+from bench import hits, oracle
+from bench.topics import Message, Topic
+
+TABLES = """
+CREATE TABLE processed_events (ip varchar, event_timestamp timestamp(3), referrer varchar, host varchar, url varchar, user_agent_id int);
+CREATE TABLE user_agents (id int, user_agent varchar);
+CREATE TABLE session_events_aggregated_ip (start_session timestamp(3), end_session timestamp(3), ip varchar, host varchar, web_events bigint);
+CREATE SCHEMA footfall;
+CREATE TABLE footfall.open_sessions (ip varchar, host varchar, start_hit timestamp(3), last_hit timestamp(3), events bigint);
+"""
+
+
+def sessions_by_hand(some):
+    """{(ip, host): [[first, last, count]]}, one hit after the other."""
+    found = collections.defaultdict(list)
+    for hit in sorted(some):
+        kept = found[hit.ip, hit.host]
+        if kept and hit.ts - kept[-1][1] <= hits.GAP_MS:
+            kept[-1][1:] = [hit.ts, kept[-1][2] + 1]
+        else:
+            kept.append([hit.ts, hit.ts, 1])
+    return found
+
+
+@pytest.fixture
+def stored(database):
+    """Some hits and, in the tables, what they give."""
+    some = hits.make(3000, seed=7)
+    database.execute(TABLES)
+    at = "timestamp 'epoch' + %s * interval '1 ms'"
+    with database.cursor() as cursor:
+        cursor.executemany("INSERT INTO user_agents VALUES (%s, %s)", list(enumerate(hits.AGENTS)))
+        cursor.executemany(f"INSERT INTO processed_events VALUES (%s, {at}, %s, %s, %s, %s)", [
+            (hit.ip, hit.ts, hit.referrer, hit.host, hit.url, hits.AGENTS.index(hit.agent)) for hit in some])
+        cursor.executemany(f"INSERT INTO session_events_aggregated_ip VALUES ({at}, {at}, %s, %s, %s)", [
+            (first, last + hits.GAP_MS, ip, host, count)
+            for (ip, host), sessions in sessions_by_hand(some).items() for first, last, count in sessions])
+    return some
+
+
+def test_the_hits_have_what_is_asked_of_them():
+    some = hits.make(20000, seed=1)
+    sessions = sessions_by_hand(some)
+    by_visitor = collections.defaultdict(list)
+    for hit in some:
+        by_visitor[hit.ip, hit.host].append(hit.ts)
+    gaps = collections.Counter(b - a for times in by_visitor.values() for a, b in zip(sorted(times), sorted(times)[1:]))
+    assert [hit.ts for hit in some] != sorted(hit.ts for hit in some)
+    assert min(gaps[0], gaps[hits.GAP_MS - 1], gaps[hits.GAP_MS], gaps[hits.GAP_MS + 1]) > 100
+    assert len({hit.url for hit in some}) == len(some) == 20000
+    assert sum(len(each) for each in sessions.values()) > 1000
+    assert hits.make(20000, seed=1, until=some[0].ts) == hits.make(20000, seed=1, until=some[0].ts)
+
+
+def test_the_oracle_agrees_with_sessions_made_by_hand(database, stored):
+    oracle.check(database, stored)
+
+
+HARMS = {
+    "a hit lost": "DELETE FROM processed_events WHERE url LIKE '%/1234'",
+    "a hit doubled": "INSERT INTO processed_events SELECT * FROM processed_events WHERE url LIKE '%/1234'",
+    "a time off": "UPDATE processed_events SET event_timestamp = event_timestamp + interval '1 ms' WHERE url LIKE '%/1234'",
+    "an agent lost": "UPDATE processed_events SET user_agent_id = NULL WHERE url LIKE '%/1234'",
+    "a count off": "UPDATE session_events_aggregated_ip SET web_events = web_events + 1 WHERE ctid = '(0,1)'",
+    "a session lost": "DELETE FROM session_events_aggregated_ip WHERE ctid = '(0,1)'",
+    "a session doubled": "INSERT INTO session_events_aggregated_ip SELECT * FROM session_events_aggregated_ip WHERE ctid = '(0,1)'",
+    "an end off": "UPDATE session_events_aggregated_ip SET end_session = end_session + interval '1 ms' WHERE ctid = '(0,1)'",
+}
+
+
+@pytest.mark.parametrize("harm", HARMS)
+def test_the_oracle_sees(database, stored, harm):
+    database.execute(HARMS[harm])
+    with pytest.raises(AssertionError, match="differ"):
+        oracle.check(database, stored)
+
+
+def test_the_oracle_counts_open_sessions_too(database, stored):
+    database.execute(
+        "INSERT INTO footfall.open_sessions SELECT ip, host, start_session, end_session - interval '300 s', web_events"
+        "  FROM session_events_aggregated_ip WHERE web_events > 3;"
+        "DELETE FROM session_events_aggregated_ip WHERE web_events > 3")
+    oracle.check(database, stored)
+
+
+def test_partitions_are_those_of_kafkas_own_clients(kafka, topic):
+    """librdkafka's murmur2_random, on the keys themselves."""
+    import confluent_kafka
+    producer = confluent_kafka.Producer({"bootstrap.servers": kafka.brokers, "partitioner": "murmur2_random"})
+    some = hits.make(2000, seed=3)
+    for hit in some:
+        producer.produce(topic.name, b"", f"{hit.host}|{hit.ip}".encode())
+    assert producer.flush(60) == 0
+    for message in topic.read():
+        host, ip = message.key.decode().split("|")
+        assert message.partition == hits.home_of(host, ip, topic.partitions)
+
+
+def test_a_topic_can_be_filled_read_and_lose_its_beginning(kafka, topic):
+    assert topic.produce(Message(number % 3, b"key", b"%d" % number) for number in range(300)) == 300
+    assert [int(each.value) for each in topic.read() if each.partition == 1] == list(range(1, 300, 3))
+    topic.delete_before({0: 40, 1: 0, 2: 100})
+    assert topic.watermarks()[:4] == [(40, 100), (0, 100), (100, 100), (0, 0)]
+    assert topic.count() == 160
+    assert Topic(kafka, topic.name).count() == 160

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Our programs under test: started with a settings file, watched for sanitizer reports, ended with the test."""
+import http.client
+import os
+import pathlib
+import re
+import signal
+import time
+
+from servers import Program, ServerError, free_ports, wait_until
+
+BUILD = pathlib.Path(os.environ.get("FOOTFALL_TEST_BUILD", pathlib.Path(__file__).resolve().parents[3] / "build/asan"))
+_REPORT = re.compile(r"ERROR: (Address|Leak|Thread)Sanitizer|: runtime error: |LeakSanitizer: detected")
+_SANITIZERS = {"UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1", "ASAN_OPTIONS": "detect_stack_use_after_return=1"}
+
+
+class Ours(Program):
+    """One of our programs; a test may end it any way it likes, but it never reports a sanitizer's find."""
+
+    def __init__(self, folder, program, settings, failpoint=""):
+        super().__init__(folder, BUILD / "bin" / program, settings, free_ports(1)[0], name=program,
+                         env={**_SANITIZERS, "FOOTFALL_FAILPOINT": failpoint})
+
+    def start_again(self):
+        """After its end, without failpoints."""
+        assert not self.is_running()
+        self.env["FOOTFALL_FAILPOINT"] = ""
+        return self.start()
+
+    def log_text(self):
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def wait_killed(self):
+        """Until its failpoint has killed it."""
+        wait_until(lambda: not self.is_running(), f"{self.name} killed by its failpoint")
+        assert self.process.returncode == -signal.SIGKILL, f"ended with {self.process.returncode}"
+
+    def wait_stopped(self):
+        """Until its failpoint has stopped it."""
+        def is_stopped():
+            assert self.is_running(), f"{self.name} has ended"
+            return pathlib.Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+        wait_until(is_stopped, f"{self.name} stopped by its failpoint")
+
+    def stop_well(self):
+        """Ends it as systemd does; it must drain and leave with 0."""
+        status = self.stop()
+        assert status == 0, f"{self.name} left with {status}; its log ends:\n{self.log_tail()}"
+
+    def check_log(self):
+        found = _REPORT.search(self.log_text())
+        assert not found, f"{self.name} was caught by a sanitizer:\n{self.log_text()[found.start():][:6000]}"
+
+
+class Collector(Ours):
+    def __init__(self, folder, kafka, topic, **settings):
+        self.port = free_ports(1)[0]
+        super().__init__(folder, "footfall-collector", {
+            "http.listen": f"127.0.0.1:{self.port}", "kafka.brokers": kafka.brokers, "kafka.topic": topic.name,
+            "kafka.partitions": topic.partitions, "sites.hosts": "shop.example, *.example.org",
+            "http.trusted_proxies": "127.0.0.1", "journal.directory": f"{folder}/journal",
+            **{key.replace("__", "."): value for key, value in settings.items()}})
+
+    def request(self, method, path, body=None, headers=None, timeout_s=90):
+        """(status, headers, body) on a connection of its own."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout_s)
+        try:
+            connection.request(method, path, body, headers or {})
+            reply = connection.getresponse()
+            return reply.status, {name.lower(): value for name, value in reply.getheaders()}, reply.read()
+        finally:
+            connection.close()
+
+    def post(self, body, **headers):
+        """A page's hit, as JSON text."""
+        return self.request("POST", "/v1/hits", body, {
+            "Content-Type": "text/plain;charset=UTF-8", **{name.replace("_", "-"): value for name, value in headers.items()}})
+
+
+class Aggregator(Ours):
+    def __init__(self, folder, kafka, topic, database, failpoint="", **settings):
+        super().__init__(folder, "footfall-aggregator", {
+            "kafka.brokers": kafka.brokers, "kafka.topic": topic.name, "postgres.conninfo": database.conninfo,
+            "sessions.lateness": "1s", "rdkafka.session.timeout.ms": "6000",
+            **{key.replace("__", "."): value for key, value in settings.items()}}, failpoint)
+
+
+class Programs:
+    """Those of one test."""
+
+    def __init__(self, folder, kafka):
+        self.folder = folder
+        self.kafka = kafka
+        self.all = []
+
+    def _added(self, program):
+        self.all.append(program)
+        return program
+
+    def _folder(self):
+        return self.folder / f"program{len(self.all)}"
+
+    def collector(self, topic, **settings):
+        return self._added(Collector(self._folder(), self.kafka, topic, **settings)).start()
+
+    def aggregator(self, topic, database, failpoint="", ready=True, **settings):
+        """ready: wait until it is; one with a failpoint may never be."""
+        program = Aggregator(self._folder(), self.kafka, topic, database, failpoint, **settings)
+        return self._added(program).start(wait=ready and not failpoint)
+
+    def end(self):
+        """Ends what still runs and looks at every log."""
+        for program in self.all:
+            if program.is_running():
+                program.stop_well()
+        for program in self.all:
+            program.check_log()
+
+    def kill(self):
+        for program in self.all:
+            program.kill()
+
+    def logs(self):
+        return [(f"{program.name} in {program.folder.name}", program.log_tail(60)) for program in self.all if program.log.exists()]
+
+
+def steadily(act, rate, count):
+    """Calls act(number) `count` times, about `rate` times a second; how late it runs does not matter."""
+    start = time.monotonic()
+    for number in range(count):
+        act(number)
+        time.sleep(max(0.0, start + number / rate - time.monotonic()))
+
+
+__all__ = ["Aggregator", "BUILD", "Collector", "Programs", "ServerError", "steadily"]

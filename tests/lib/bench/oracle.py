@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Are the tables what these hits must give? Both directions, each row as often as it must be there.
+
+The oracle of sessions is one window query over the hits themselves; it shares nothing with the aggregator."""
+import io
+
+from bench.hits import GAP_MS
+
+_HITS = """
+CREATE SCHEMA IF NOT EXISTS oracle;
+DROP TABLE IF EXISTS oracle.hits CASCADE;
+CREATE TABLE oracle.hits (ip varchar, host varchar, url varchar, referrer varchar, agent varchar, event_timestamp timestamp(3));
+CREATE VIEW oracle.events AS SELECT ip, host, url, referrer, agent, event_timestamp FROM oracle.hits;
+CREATE VIEW oracle.sessions AS
+WITH marked AS (
+  SELECT ip, host, event_timestamp AS at,
+         CASE WHEN event_timestamp - lag(event_timestamp) OVER one <= interval '%(gap)s milliseconds' THEN 0 ELSE 1 END AS begins
+    FROM oracle.hits WINDOW one AS (PARTITION BY ip, host ORDER BY event_timestamp)),
+numbered AS (
+  SELECT *, sum(begins) OVER (PARTITION BY ip, host ORDER BY at ROWS UNBOUNDED PRECEDING) AS number FROM marked)
+SELECT ip, host, min(at) AS start_session, max(at) + interval '%(gap)s milliseconds' AS end_session, count(*) AS web_events
+  FROM numbered GROUP BY ip, host, number;
+CREATE VIEW oracle.stored_events AS
+SELECT ip, host, url, referrer, user_agent AS agent, event_timestamp
+  FROM processed_events LEFT JOIN user_agents ON user_agents.id = user_agent_id;
+CREATE VIEW oracle.stored_sessions AS
+SELECT ip, host, start_session, end_session, web_events FROM session_events_aggregated_ip
+UNION ALL
+SELECT ip, host, start_hit, last_hit + interval '%(gap)s milliseconds', events FROM footfall.open_sessions;
+""" % {"gap": GAP_MS}
+
+
+def _text(value):
+    return value.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n")
+
+
+def _load(database, hits):
+    database.execute(_HITS)
+    lines = io.StringIO("".join(
+        f"{hit.ip}\t{hit.host}\t{_text(hit.url)}\t{_text(hit.referrer)}\t{_text(hit.agent)}\t{hit.ts}\n" for hit in hits))
+    database.execute("CREATE TABLE oracle.incoming (ip text, host text, url text, referrer text, agent text, ms bigint)")
+    database.copy("COPY oracle.incoming FROM STDIN", lines)
+    database.execute("INSERT INTO oracle.hits SELECT ip, host, url, referrer, agent,"
+                     " timestamp 'epoch' + ms * interval '1 millisecond' FROM oracle.incoming")
+    database.execute("DROP TABLE oracle.incoming; ANALYZE oracle.hits")
+
+
+def _compare(database, what, expected, stored):
+    """One snapshot for both directions; aggregators may be closing sessions meanwhile."""
+    rows = database.rows(
+        f"WITH stored AS MATERIALIZED (SELECT * FROM oracle.{stored}), expected AS MATERIALIZED (SELECT * FROM oracle.{expected}),"
+        " missing AS (SELECT * FROM expected EXCEPT ALL SELECT * FROM stored),"
+        " excess AS (SELECT * FROM stored EXCEPT ALL SELECT * FROM expected)"
+        " (SELECT 'missing', count(*) OVER (), missing.* FROM missing LIMIT 5)"
+        " UNION ALL (SELECT 'too many', count(*) OVER (), excess.* FROM excess LIMIT 5)")
+    assert not rows, f"{what} differ:\n" + "\n".join(" ".join(str(value) for value in row) for row in rows)
+
+
+def check(database, hits):
+    """processed_events and sessions, open and closed, are exactly what these hits give."""
+    hits = list(hits)
+    _load(database, hits)
+    _compare(database, "hits", "events", "stored_events")
+    _compare(database, "sessions", "sessions", "stored_sessions")
+    assert database.value("SELECT coalesce(sum(web_events), 0) FROM oracle.stored_sessions") == len(hits)
+
+
+def wait_all_closed(database):
+    database.wait(lambda: database.value("SELECT count(*) FROM footfall.open_sessions"), lambda now: now == 0,
+                  "all sessions closed")

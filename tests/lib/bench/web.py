@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The demo shop behind a real nginx, and a real Chromium that walks through it.
+
+In front of the shop stands one more nginx server, the edge: it says in X-Forwarded-For from where the visitor comes, since
+every browser of a test comes from loopback, and passes on what the visitor wrote there himself, on the left, as proxies do."""
+import os
+import pathlib
+import shutil
+import signal
+
+from servers import Nginx, Server, free_ports
+
+DEMO = pathlib.Path(__file__).resolve().parents[3] / "deploy/demo"
+VISITOR = "81.2.69.160"
+_EDGE = """
+    set_real_ip_from 127.0.0.1; real_ip_header X-Forwarded-For;
+    server {
+        listen 127.0.0.1:@EDGE@;
+        set_real_ip_from 192.0.2.1;           # nobody: this server sees the peer itself
+        location / {
+            proxy_pass http://127.0.0.1:@PORT@;
+            proxy_set_header Host $http_host;
+            proxy_set_header X-Forwarded-For "$http_x_forwarded_for, @VISITOR@";
+        }
+        location = /start.html { default_type text/html; return 200 "<script>location.href = '/shoes.html?pair=2'</script>"; }
+        location = /walk.html {
+            default_type text/html;
+            return 200 "<script src='/ff/footfall.js'></script>
+                        <script>addEventListener('load', () => history.pushState(null, '', '/walk.html/further'))</script>";
+        }
+    }
+"""
+
+
+class Web(Nginx):
+    def __init__(self, folder):
+        self.shop_port, self.port = free_ports(2)
+        self.mirror = pathlib.Path(folder) / "mirror.sock"
+        super().__init__(folder, "")
+
+    def serve(self, collector):
+        names = {"COLLECTOR": collector.port, "MIRROR": self.mirror, "PORT": self.shop_port, "SITE": DEMO / "site",
+                 "EDGE": self.port, "VISITOR": VISITOR}
+        text = (DEMO / "nginx.conf").read_text().replace("http {", "http {" + _EDGE, 1)
+        for name, value in names.items():
+            text = text.replace(f"@{name}@", str(value))
+        if os.geteuid() == 0:
+            text = "user root;\n" + text
+        self.configuration.write_text(text)
+        return self.start(self.port)
+
+    def url(self, path, host="shop.example"):
+        return f"http://{host}:{self.port}{path}"
+
+
+class Chromium(Server):
+    """Opens one page and lets it do what it does; every host name leads to loopback."""
+
+    name = "chromium"
+
+    def open(self, url):
+        self.kill()
+        binary = shutil.which("chromium") or "/usr/bin/chromium"
+        self.spawn([binary, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+                    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+                    f"--user-data-dir={self.folder / 'profile'}", "--host-resolver-rules=MAP * 127.0.0.1",
+                    "--remote-debugging-port=0", url])
+        return self
+
+    def kill(self):
+        if self.is_running():
+            os.killpg(self.pid, signal.SIGKILL)  # with its renderers
+            self.process.wait()
