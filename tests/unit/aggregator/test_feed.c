@@ -14,6 +14,7 @@
 
 #include "aggregator/feed.h"
 #include "base/log.h"
+#include "tests/lib/mock_kafka.h"
 
 enum { PARTITIONS = 3, DEADLINE_MS = 30000, HEARTBEAT_REQUEST = 12 /* of Kafka's protocol */ };
 
@@ -37,8 +38,7 @@ struct member {
 
 struct bench {
     uv_loop_t loop;
-    rd_kafka_t *producer;
-    rd_kafka_mock_cluster_t *cluster;
+    struct mock_kafka *kafka;
     struct settings *settings;
     struct feed_options options;
     struct member members[2];
@@ -140,37 +140,22 @@ static void turn(struct bench *bench, uv_timer_t *timer)
         assert_true(condition);                                                                              \
     } while (0)
 
-static void produce(struct bench *bench, int partition, const char *value, bool is_control)
-{
-    rd_kafka_resp_err_t error = rd_kafka_producev(
-        bench->producer, RD_KAFKA_V_TOPIC(TOPIC), RD_KAFKA_V_PARTITION(partition),
-        RD_KAFKA_V_VALUE((char *)value, value ? strlen(value) : 0), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-        RD_KAFKA_V_HEADER(is_control ? "footfall-control" : "other", "{}", 2), RD_KAFKA_V_END);
-    assert_int_equal(error, RD_KAFKA_RESP_ERR_NO_ERROR);
-}
-
 static void produce_many(struct bench *bench, int partition, int count)
 {
     for (int i = 0; i < count; i++)
-        produce(bench, partition, "a hit", false);
-    assert_int_equal(rd_kafka_flush(bench->producer, DEADLINE_MS), RD_KAFKA_RESP_ERR_NO_ERROR);
+        mock_kafka_produce(bench->kafka, partition, "a hit");
+    mock_kafka_flush(bench->kafka);
 }
 
 static int set_up(void **state)
 {
     struct bench *bench = calloc(1, sizeof *bench);
-    char reason[256];
     uv_loop_init(&bench->loop);
     log_set_level(LOG_ERROR);
-    rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    assert_int_equal(rd_kafka_conf_set(conf, "test.mock.num.brokers", "1", reason, sizeof reason), 0);
-    bench->producer = rd_kafka_new(RD_KAFKA_PRODUCER, conf, reason, sizeof reason);
-    assert_non_null(bench->producer);
-    bench->cluster = rd_kafka_handle_mock_cluster(bench->producer);
-    assert_int_equal(rd_kafka_mock_topic_create(bench->cluster, TOPIC, PARTITIONS, 1), 0);
+    bench->kafka = mock_kafka_start(TOPIC, PARTITIONS);
     bench->settings = settings_new(NULL, 0, NULL, "rdkafka");
     bench->options = (struct feed_options){
-        .brokers = rd_kafka_mock_cluster_bootstraps(bench->cluster),
+        .brokers = mock_kafka_brokers(bench->kafka),
         .topic = TOPIC,
         .group = "footfall-test",
         .instance = "",
@@ -188,7 +173,7 @@ static int tear_down(void **state)
     uv_run(&bench->loop, UV_RUN_DEFAULT);
     assert_int_equal(uv_loop_close(&bench->loop), 0);
     settings_free(&bench->settings);
-    rd_kafka_destroy(bench->producer);
+    mock_kafka_stop(&bench->kafka);
     free(bench);
     return 0;
 }
@@ -266,15 +251,15 @@ static void values_and_control_records_are_told_apart(void **state)
     start(bench, 0);
     wait_until(bench, member->is_assigned);
     feed_read_at(member->feed, (struct feed_position[]){{0, -2}}, 1);
-    produce(bench, 0, "a hit", true); /* with a value it is a hit, whatever its headers */
+    mock_kafka_produce_control(bench->kafka, 0, "a hit"); /* with a value it is a hit, whatever its headers */
     wait_until(bench, member->message_count == 1);
     assert_string_equal(member->last_value, "a hit");
     assert_int_equal(member->control_count, 0);
-    produce(bench, 0, NULL, true);
+    mock_kafka_produce_control(bench->kafka, 0, NULL);
     wait_until(bench, member->message_count == 2);
     assert_string_equal(member->last_value, "none");
     assert_int_equal(member->control_count, 1);
-    produce(bench, 0, NULL, false);
+    mock_kafka_produce(bench->kafka, 0, NULL);
     wait_until(bench, member->message_count == 3);
     assert_int_equal(member->control_count, 1);
 }
@@ -313,7 +298,7 @@ static void a_fatal_client_is_replaced(void **state)
     struct member *member = &bench->members[0];
     start(bench, 0);
     wait_until(bench, member->is_assigned);
-    rd_kafka_mock_push_request_errors(bench->cluster, HEARTBEAT_REQUEST, 1,
+    rd_kafka_mock_push_request_errors(mock_kafka_cluster(bench->kafka), HEARTBEAT_REQUEST, 1,
                                       RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID);
     wait_until(bench, member->revoked_count == 1);
     wait_until(bench, member->is_assigned);
@@ -329,9 +314,9 @@ static void brokers_that_come_back_are_noticed(void **state)
     start(bench, 0);
     wait_until(bench, member->is_assigned);
     feed_read_at(member->feed, (struct feed_position[]){{0, -2}}, 1);
-    rd_kafka_mock_broker_set_down(bench->cluster, 1);
+    rd_kafka_mock_broker_set_down(mock_kafka_cluster(bench->kafka), 1);
     wait_until(bench, !feed_is_connected(member->feed));
-    rd_kafka_mock_broker_set_up(bench->cluster, 1);
+    rd_kafka_mock_broker_set_up(mock_kafka_cluster(bench->kafka), 1);
     wait_until(bench, feed_is_connected(member->feed));
     produce_many(bench, 0, 3);
     wait_until(bench, member->message_count == 3);
@@ -340,11 +325,12 @@ static void brokers_that_come_back_are_noticed(void **state)
 static void a_topic_that_is_not_there_is_waited_for(void **state)
 {
     struct bench *bench = *state;
-    rd_kafka_mock_topic_set_error(bench->cluster, TOPIC, RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
+    rd_kafka_mock_topic_set_error(mock_kafka_cluster(bench->kafka), TOPIC,
+                                  RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
     start(bench, 0);
     wait_until(bench, !feed_is_connected(bench->members[0].feed));
     assert_false(bench->members[0].is_ready);
-    rd_kafka_mock_topic_set_error(bench->cluster, TOPIC, RD_KAFKA_RESP_ERR_NO_ERROR);
+    rd_kafka_mock_topic_set_error(mock_kafka_cluster(bench->kafka), TOPIC, RD_KAFKA_RESP_ERR_NO_ERROR);
     wait_until(bench, bench->members[0].is_assigned);
 }
 
