@@ -351,19 +351,30 @@ enum status settings_set(struct settings *settings, const char *assignment, stru
 
 /* ---- printing ---- */
 
+/* `key =` alone when there is nothing to say, so that no line ends in a space. */
+static void print_pair(const char *key, slice value, struct buf *out)
+{
+    buf_add_format(out, "%s =%s", key, value.len > 0 ? " " : "");
+    buf_add(out, value);
+    buf_add_char(out, '\n');
+}
+
 static void print_row(const struct settings *settings, size_t index, struct buf *out)
 {
+    char memory[SETTINGS_FILE_MAX_LINE_BYTES];
+    struct buf value;
     const struct setting_row *row = &settings->rows[index];
+    const char *text = settings->sources[index].text;
     buf_add_format(out, "\n# %s\n# ", row->help);
     setting_add_kind(out, row);
     if (row->fallback[0])
         buf_add_format(out, "; default %s", row->fallback);
     buf_add_char(out, '\n');
-    if (row->type == SETTING_SECRET && settings->sources[index].text)
+    if (row->type == SETTING_SECRET && text && text[0])
         buf_add(out, SLICE("# It is set, and not shown here.\n"));
-    buf_add_format(out, "%s = ", row->key);
-    setting_add_value(out, row, settings->values);
-    buf_add_char(out, '\n');
+    buf_init(&value, memory, sizeof(memory));
+    setting_add_value(&value, row, settings->values);
+    print_pair(row->key, buf_slice(&value), out);
 }
 
 static void print_passed(const struct passed *passed, struct buf *out)
@@ -371,7 +382,7 @@ static void print_passed(const struct passed *passed, struct buf *out)
     if (is_secret_key(passed->key))
         buf_add_format(out, "# %s is set, and not shown here.\n", passed->key);
     else
-        buf_add_format(out, "%s = %s\n", passed->key, passed->value);
+        print_pair(passed->key, slice_of(passed->value), out);
 }
 
 void settings_print(const struct settings *settings, struct buf *out)
