@@ -3,6 +3,9 @@
 -- Forward only; applied in one transaction under an advisory lock by `footfall-aggregator migrate` or at start. By hand:
 -- `psql --single-transaction -f` with each file in order; each records itself in footfall.migrations.
 
+-- A role named footfall would make the tables of public in the schema of its own name.
+SET LOCAL search_path = public;
+
 CREATE SCHEMA IF NOT EXISTS footfall;
 
 -- Which of these files were applied.
