@@ -2,25 +2,31 @@
  * bots: see the header. */
 #include "collector/bots.h"
 
-/* By first letter, lower case, each word ended by a NUL. Robots leave their address, browsers do not: http://
- */
-static const char *const words_by_letter[26] = {
-    ['a' - 'a'] = "apache-httpclient\0archiver\0",
-    ['b' - 'a'] = "bot\0bytespider\0",
-    ['c' - 'a'] = "crawl\0curl/\0",
-    ['f' - 'a'] = "facebookexternalhit\0fetcher\0",
-    ['g' - 'a'] = "go-http-client\0google-read-aloud\0",
-    ['h' - 'a'] = "headlesschrome\0http://\0https://\0httpclient\0",
-    ['j' - 'a'] = "java/\0",
-    ['l' - 'a'] = "libwww\0lighthouse\0",
-    ['m' - 'a'] = "mediapartners\0monitor\0",
-    ['n' - 'a'] = "node-fetch\0",
-    ['o' - 'a'] = "okhttp\0",
-    ['p' - 'a'] = "phantomjs\0pingdom\0playwright\0python\0",
-    ['r' - 'a'] = "ruby\0",
-    ['s' - 'a'] = "scrap\0slurp\0spider\0",
-    ['v' - 'a'] = "validator\0",
-    ['w' - 'a'] = "web preview\0wget\0",
+#define LETTER(c) (1u << ((c) - 'a'))
+
+/* Words by first letter, in lower case, each ended by a NUL, and which second letters they have: nearly every
+ * place in an agent is passed over by these two. Robots leave their address, browsers do not: http:// */
+static const struct {
+    uint32_t second_letters;
+    const char *words;
+} by_letter[26] = {
+    ['a' - 'a'] = {LETTER('p') | LETTER('r'), "apache-httpclient\0archiver\0"},
+    ['b' - 'a'] = {LETTER('o') | LETTER('y'), "bot\0bytespider\0"},
+    ['c' - 'a'] = {LETTER('r') | LETTER('u'), "crawl\0curl/\0"},
+    ['f' - 'a'] = {LETTER('a') | LETTER('e'), "facebookexternalhit\0fetcher\0"},
+    ['g' - 'a'] = {LETTER('o'), "go-http-client\0google-read-aloud\0"},
+    ['h' - 'a'] = {LETTER('e') | LETTER('t'), "headlesschrome\0http://\0https://\0httpclient\0"},
+    ['j' - 'a'] = {LETTER('a'), "java/\0"},
+    ['l' - 'a'] = {LETTER('i'), "libwww\0lighthouse\0"},
+    ['m' - 'a'] = {LETTER('e') | LETTER('o'), "mediapartners\0monitor\0"},
+    ['n' - 'a'] = {LETTER('o'), "node-fetch\0"},
+    ['o' - 'a'] = {LETTER('k'), "okhttp\0"},
+    ['p' - 'a'] = {LETTER('h') | LETTER('i') | LETTER('l') | LETTER('y'),
+                   "phantomjs\0pingdom\0playwright\0python\0"},
+    ['r' - 'a'] = {LETTER('u'), "ruby\0"},
+    ['s' - 'a'] = {LETTER('c') | LETTER('l') | LETTER('p'), "scrap\0slurp\0spider\0"},
+    ['v' - 'a'] = {LETTER('a'), "validator\0"},
+    ['w' - 'a'] = {LETTER('e') | LETTER('g'), "web preview\0wget\0"},
 };
 
 static char lower(char c)
@@ -54,11 +60,17 @@ static bool any_stands_at(slice agent, size_t at, const char *word)
     return false;
 }
 
+static unsigned letter_at(slice agent, size_t at)
+{
+    return (unsigned)lower(agent.data[at]) - 'a'; /* 26 or more: none */
+}
+
 bool bots_is_named(slice agent)
 {
-    for (size_t at = 0; at < agent.len; at++) {
-        unsigned letter = (unsigned)lower(agent.data[at]) - 'a';
-        if (letter < 26 && words_by_letter[letter] && any_stands_at(agent, at, words_by_letter[letter]))
+    for (size_t at = 0; at + 1 < agent.len; at++) {
+        unsigned first = letter_at(agent, at), second = letter_at(agent, at + 1);
+        if (first < 26 && second < 26 && (by_letter[first].second_letters & 1u << second) &&
+            any_stands_at(agent, at, by_letter[first].words))
             return true;
     }
     return false;
