@@ -4,9 +4,11 @@
  *   merge_start   dedup against the received sets; hits merged per key; gives the stored rows to look up
  *   merge_take    a stored row that was taken back (or a stray that was taken in) joins
  *   merge_finish  joins open sessions, closes those that are due, encodes all rows
- * The store drives it inside the transaction. It changes the claims' memory: when the transaction does not
- * commit, those claims are thrown away. No I/O, no SQL, loop thread; one merge object is reused for all
- * batches. */
+ * A hit whose home takes part in the batch goes straight to that claim, wherever it was read: the claim is
+ * fenced by the same transaction, so the way through footfall.strays would add nothing but two writes. Any
+ * other hit away from home becomes a stray. The store drives it inside the transaction. It changes the
+ * claims' memory: when the transaction does not commit, those claims are thrown away. No I/O, no SQL, loop
+ * thread; one merge object is reused for all batches. */
 #ifndef AGGREGATOR_MERGE_H
 #define AGGREGATOR_MERGE_H
 

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * merge: see the header.
+ *
+ * Why one round of look-ups is enough. Of each key the open sessions and the stored rows are pairwise more
+ * than the gap apart: that holds at first, and merge_finish leaves it so. A part of the batch takes back
+ * every stored row that it touches, for `end_session >= from and start_session <= to` says just that, and
+ * joins every open session that it touches. By the lemma in parts.h, applied with v = the part and the set of
+ * all open and stored sessions, what comes of it touches no other of them; and a chain of parts that are
+ * joined by rows or sessions between them is built by adding one part after the other, each with its own rows
+ * already taken. So a row that is taken back never makes another look-up necessary, and afterwards all are
+ * more than the gap apart again. */
+#include "aggregator/merge.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "aggregator/parts.h"
+#include "aggregator/row.h"
+#include "proto/partition.h"
+
+enum {
+    CHUNK_BYTES = 64 * 1024,
+    START_BYTES = 64 * 1024,
+    CHANGE_OWN_FIELDS = 4, /* topic, partition, version, ordinal */
+    STRAY_OWN_FIELDS = 2,  /* topic, home */
+};
+
+/* Guards against bugs: what a batch, its strays and the rows that these touch can hold is far below. */
+static const size_t max_arena_bytes = (size_t)1 << 30;
+static const size_t max_output_bytes = (size_t)1 << 30;
+
+struct held { /* of a claim that takes part */
+    struct claim *claim;
+    int64_t forget_before; /* INT64_MIN: nothing */
+};
+
+struct merge {
+    struct merge_rules rules;
+    struct parts *parts;
+    struct arena *arena;         /* texts of strays and stored rows */
+    struct claim *const *claims; /* borrowed until merge_finish */
+    size_t claim_count;
+    struct held held[PARTITIONS_MAX]; /* by partition */
+    struct merge_output output;
+};
+
+struct merge *merge_new(const struct merge_rules *rules)
+{
+    struct merge *merge = must_calloc(1, sizeof *merge);
+    merge->rules = *rules;
+    merge->parts = parts_new(rules->gap_ms);
+    merge->arena = arena_new(CHUNK_BYTES, max_arena_bytes);
+    buf_init_growing(&merge->output.closed, START_BYTES, max_output_bytes);
+    buf_init_growing(&merge->output.changes, START_BYTES, max_output_bytes);
+    buf_init_growing(&merge->output.strays, START_BYTES, max_output_bytes);
+    return merge;
+}
+
+void merge_free(struct merge **merge)
+{
+    if (*merge == NULL)
+        return;
+    buf_fini(&(*merge)->output.strays);
+    buf_fini(&(*merge)->output.changes);
+    buf_fini(&(*merge)->output.closed);
+    arena_free(&(*merge)->arena);
+    parts_free(&(*merge)->parts);
+    free(*merge);
+    *merge = NULL;
+}
+
+/* ---- Hits ---- */
+
+static void clear(struct merge *merge)
+{
+    struct merge_output *output = &merge->output;
+    parts_clear(merge->parts);
+    arena_clear(merge->arena);
+    memset(merge->held, 0, sizeof merge->held);
+    buf_clear(&output->closed);
+    buf_clear(&output->changes);
+    buf_clear(&output->strays);
+    output->closed_count = output->change_count = output->stray_count = 0;
+    output->new_hit_count = output->duplicate_count = 0;
+}
+
+static void hold(struct merge *merge, struct claim *const *claims, size_t claim_count)
+{
+    merge->claims = claims;
+    merge->claim_count = claim_count;
+    for (size_t i = 0; i < claim_count; i++) {
+        int partition = claims[i]->partition;
+        MUST(partition >= 0 && partition < PARTITIONS_MAX);
+        MUST(i == 0 || partition > claims[i - 1]->partition);
+        merge->held[partition] = (struct held){.claim = claims[i], .forget_before = INT64_MIN};
+    }
+}
+
+/* OK: new. CONFLICT: received before. FULL. */
+static enum status receive(struct claim *claim, const struct batch_hit *hit)
+{
+    if (!hit->has_stream)
+        return STATUS_OK; /* its offset is its identity, and the fence does not read one twice */
+    struct claim_stream *stream = claim_stream_find(claim, &hit->stream);
+    MUST(stream != NULL);
+    enum status status = received_add(&stream->set, hit->seq);
+    if (status == STATUS_OK)
+        stream->changed = true;
+    return status;
+}
+
+static struct session session_of(const struct batch_hit *hit)
+{
+    return (struct session){.ip = hit->ip,
+                            .host = hit->host,
+                            .start = hit->event_time,
+                            .last = hit->event_time,
+                            .events = 1,
+                            .bot_events = hit->is_bot,
+                            .entry_url = hit->url,
+                            .referrer = hit->referrer,
+                            .country = hit->country,
+                            .state = hit->state,
+                            .city = hit->city,
+                            .exit_url = hit->url};
+}
+
+static enum status add_hit(struct merge *merge, struct batch_hit *hit)
+{
+    struct claim *claim = merge->held[hit->at.partition].claim;
+    MUST(claim != NULL && hit->home >= 0 && hit->home < PARTITIONS_MAX);
+    enum status status = receive(claim, hit);
+    hit->is_duplicate = status == STATUS_CONFLICT;
+    if (hit->is_duplicate)
+        merge->output.duplicate_count++;
+    if (status != STATUS_OK)
+        return hit->is_duplicate ? STATUS_OK : status;
+    merge->output.new_hit_count++;
+    if (hit->event_time.ms > claim->greatest_event.ms)
+        claim->greatest_event = hit->event_time;
+    struct session part = session_of(hit);
+    parts_add(merge->parts, hit->home, &part);
+    return STATUS_OK;
+}
+
+enum status merge_start(struct merge *merge, struct batch *batch, struct claim *const *claims,
+                        size_t claim_count, int *partition)
+{
+    clear(merge);
+    hold(merge, claims, claim_count);
+    for (size_t i = 0; i < batch->hit_count; i++) {
+        struct batch_hit *hit = &batch->hits[i];
+        enum status status = add_hit(merge, hit);
+        if (status != STATUS_OK) {
+            *partition = hit->at.partition;
+            return status;
+        }
+    }
+    return STATUS_OK;
+}
+
+/* ---- Strays and stored rows ---- */
+
+static void add_copy(struct merge *merge, int home, const struct session *session)
+{
+    MUST(home >= 0 && home < PARTITIONS_MAX && merge->held[home].claim != NULL);
+    struct session copy = *session;
+    copy.host = arena_copy(merge->arena, session->host);
+    copy.entry_url = arena_copy(merge->arena, session->entry_url);
+    copy.referrer = arena_copy(merge->arena, session->referrer);
+    copy.country = arena_copy(merge->arena, session->country);
+    copy.state = arena_copy(merge->arena, session->state);
+    copy.city = arena_copy(merge->arena, session->city);
+    copy.exit_url = arena_copy(merge->arena, session->exit_url);
+    parts_add(merge->parts, home, &copy);
+}
+
+void merge_take_stray(struct merge *merge, int home, const struct session *stray)
+{
+    add_copy(merge, home, stray);
+}
+
+void merge_take_stored(struct merge *merge, int partition, const struct session *stored)
+{
+    add_copy(merge, partition, stored);
+}
+
+/* Nothing that this partition has stored can touch the part: true for all but late hits. */
+static bool is_beyond_stored(const struct merge *merge, const struct claim *claim, const struct session *part)
+{
+    return part->start.ms - merge->rules.gap_ms > claim->stored_until.ms;
+}
+
+bool merge_next_lookup(const struct merge *merge, size_t *cursor, struct merge_lookup *out)
+{
+    const struct part *part;
+    while ((part = parts_next(merge->parts, cursor)) != NULL) {
+        const struct claim *claim = merge->held[part->home].claim;
+        if (claim == NULL || is_beyond_stored(merge, claim, &part->value))
+            continue;
+        *out = (struct merge_lookup){.partition = part->home,
+                                     .ip = part->value.ip,
+                                     .host = part->value.host,
+                                     .from = part->value.start,
+                                     .to = {part->value.last.ms + merge->rules.gap_ms}};
+        return true;
+    }
+    return false;
+}
+
+/* ---- The end ---- */
+
+static void write_stray(struct merge *merge, const struct part *part)
+{
+    struct buf *out = &merge->output.strays;
+    row_begin(out, STRAY_OWN_FIELDS + ROW_SESSION_PART_FIELDS);
+    row_add_text(out, slice_of(merge->rules.topic));
+    row_add_int32(out, part->home);
+    row_add_session_part(out, &part->value);
+    merge->output.stray_count++;
+}
+
+static void join_parts(struct merge *merge, mono_ms now)
+{
+    const struct part *part;
+    size_t cursor = 0;
+    while ((part = parts_next(merge->parts, &cursor)) != NULL) {
+        const struct claim *claim = merge->held[part->home].claim;
+        if (claim != NULL)
+            sessions_add(claim->sessions, &part->value, now);
+        else
+            write_stray(merge, part);
+    }
+}
+
+static void close_one(struct merge *merge, struct claim *claim, const struct session *session)
+{
+    row_add_session(&merge->output.closed, session, merge->rules.gap_ms);
+    merge->output.closed_count++;
+    if (session->last.ms > claim->stored_until.ms)
+        claim->stored_until = session->last;
+}
+
+static void close_due(struct merge *merge, struct claim *claim, const struct merge_time *time)
+{
+    int64_t lateness_ms = merge->rules.lateness_ms;
+    wall_ms watermark = claim_watermark(claim, time->wall, time->quiet_ms[claim->partition], lateness_ms);
+    struct session session;
+    while ((merge->output.closed_count < merge->rules.max_closed || sessions_is_over(claim->sessions)) &&
+           sessions_take_due(claim->sessions, watermark, lateness_ms, time->mono, &session))
+        close_one(merge, claim, &session);
+}
+
+static void write_change(struct merge *merge, const struct claim *claim, int32_t ordinal,
+                         const struct session *change)
+{
+    struct buf *out = &merge->output.changes;
+    row_begin(out, CHANGE_OWN_FIELDS + ROW_SESSION_PART_FIELDS);
+    row_add_text(out, slice_of(merge->rules.topic));
+    row_add_int32(out, claim->partition);
+    row_add_int64(out, claim->version + 1);
+    row_add_int32(out, ordinal);
+    row_add_session_part(out, change);
+    merge->output.change_count++;
+}
+
+static void write_changes(struct merge *merge, struct claim *claim)
+{
+    struct session change;
+    size_t cursor = 0;
+    int32_t ordinal = 0;
+    sessions_renew_old_changes(claim->sessions);
+    while (sessions_next_change(claim->sessions, &cursor, &change))
+        write_change(merge, claim, ordinal++, &change);
+    sessions_note_stored(claim->sessions, claim->version + 1);
+    int64_t before;
+    if (sessions_forget_changes(claim->sessions, &before))
+        merge->held[claim->partition].forget_before = before;
+}
+
+void merge_finish(struct merge *merge, const struct merge_time *time)
+{
+    join_parts(merge, time->mono);
+    for (size_t i = 0; i < merge->claim_count; i++) {
+        close_due(merge, merge->claims[i], time);
+        write_changes(merge, merge->claims[i]);
+    }
+}
+
+const struct merge_output *merge_output(const struct merge *merge)
+{
+    return &merge->output;
+}
+
+bool merge_forgets(const struct merge *merge, int partition, int64_t *before)
+{
+    int64_t forget_before = merge->held[partition].forget_before;
+    if (forget_before == INT64_MIN)
+        return false;
+    *before = forget_before;
+    return true;
+}
