@@ -140,7 +140,8 @@ static enum step_move replay_changes(void *job, const struct database_reply *rep
         struct session change;
         if (result_session(reply->result, row, 0, &change) != STATUS_OK)
             return steps_stop(claiming->steps, STORE_HALT, claiming->partition,
-                              "footfall.open_session_changes holds a row of this partition whose ip is none");
+                              "footfall.open_session_changes holds a row of partition %d that is no session",
+                              claiming->partition);
         sessions_replay(claiming->claim->sessions, &change, now);
     }
     return count == CHANGES_A_PAGE ? STEP_AGAIN : STEP_NEXT;

@@ -79,5 +79,8 @@ enum status result_session(const struct pg_result *result, int row, int column, 
                                 .state = result_text(result, row, column + 9),
                                 .city = result_text(result, row, column + 10),
                                 .exit_url = result_text(result, row, column + 11)};
-    return ip_read(result_text(result, row, column), &session->ip);
+    enum status status = ip_read(result_text(result, row, column), &session->ip);
+    if (status == STATUS_OK && !session_is_sound(session))
+        status = STATUS_MALFORMED; /* a person wrote it */
+    return status;
 }

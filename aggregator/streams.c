@@ -44,6 +44,8 @@ bool streams_ask(const struct fence_claims *held, const struct batch *batch, str
     static const enum arrays_type types[] = {ARRAYS_INT4, ARRAYS_TEXT};
     size_t count = 0;
     const struct batch_hit *last = NULL; /* neighbours mostly share their stream */
+    for (size_t i = 0; i < held->count; i++)
+        claim_streams_trim(held->claims[i]); /* all are saved between two batches */
     arrays_begin(arrays, types, 2);
     for (size_t i = 0; i < batch->hit_count; i++) {
         const struct batch_hit *hit = &batch->hits[i];

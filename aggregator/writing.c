@@ -137,7 +137,7 @@ static enum step_move ask_strays(void *job)
 
 static enum step_move stop_unreadable(struct writing *writing, const char *table)
 {
-    return steps_stop(writing->steps, STORE_HALT, -1, "%s holds a row whose ip is no address", table);
+    return steps_stop(writing->steps, STORE_HALT, -1, "%s holds a row that is no session", table);
 }
 
 static enum step_move read_strays(void *job, const struct database_reply *reply)
