@@ -117,7 +117,12 @@ static void five_thousand_rows_are_those_put_in(void **state)
     store_bench_ask(bench, "SELECT count(*) FROM (SELECT * FROM wanted EXCEPT ALL SELECT * FROM stored) AS x",
                     "0");
     store_bench_ask(bench, "SELECT count(*) FROM user_agents", "7");
-    store_bench_ask(bench, "SELECT sum(events) FROM footfall.open_sessions", "5000");
+    /* Most of these visitors are at home elsewhere. */
+    store_bench_ask(bench,
+                    "SELECT sum(events) || ' ' || (count(*) FILTER (WHERE home <> 3) > 4000)::text"
+                    "  FROM (SELECT events, partition FROM footfall.open_sessions"
+                    "        UNION ALL SELECT events, home FROM footfall.strays) AS part (events, home)",
+                    "5000 true");
     claim_free(&claim);
 }
 
