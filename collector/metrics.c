@@ -4,6 +4,17 @@
 
 #include "base/http/http.h"
 
+/* Of names that stand more than once. */
+#define HELP_TAKEN "Hits handed to the Kafka client."
+#define HELP_FAILED                                                                                          \
+    "Hits that Kafka did not confirm, by what their sender was told: 204 means that they are lost."
+#define HELP_REFUSED     "Requests with hits that were answered 4xx or 503."
+#define HELP_CONNECTIONS "Connections open now."
+#define HELP_ACCEPTED    "Connections accepted."
+#define HELP_OVER        "Connections over a limit, closed at once."
+#define HELP_REQUESTS    "Whole, well-formed requests."
+#define HELP_REPLIES     "Replies of both listeners by status class."
+
 const struct metric_row metrics_rows[METRICS_COUNT] = {
 #define X(place, name, label, kind, help)                                                                    \
     [METRIC_##place] = {"footfall_collector_" name, label, METRIC_##kind, METRIC_PLAIN, help},

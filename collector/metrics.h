@@ -13,21 +13,19 @@ struct http_counters;
 
 /* place, name (without prefix), label, kind, help */
 #define METRICS_LIST(X)                                                                                      \
-    X(HITS_BEACON, "hits_taken_total", "source=\"beacon\"", COUNTER, "Hits handed to the Kafka client.")     \
-    X(HITS_PIXEL, "hits_taken_total", "source=\"pixel\"", COUNTER, NULL)                                     \
-    X(HITS_MIRROR, "hits_taken_total", "source=\"mirror\"", COUNTER, NULL)                                   \
+    X(HITS_BEACON, "hits_taken_total", "source=\"beacon\"", COUNTER, HELP_TAKEN)                             \
+    X(HITS_PIXEL, "hits_taken_total", "source=\"pixel\"", COUNTER, HELP_TAKEN)                               \
+    X(HITS_MIRROR, "hits_taken_total", "source=\"mirror\"", COUNTER, HELP_TAKEN)                             \
     X(HITS_DELIVERED, "hits_delivered_total", NULL, COUNTER, "Hits that Kafka has confirmed.")               \
-    X(HITS_FAILED, "hits_failed_total", "answered=\"yes\"", COUNTER,                                         \
-      "Hits that Kafka did not confirm; answered=yes: the sender got 503, no: it had been told 204.")        \
-    X(HITS_LOST, "hits_failed_total", "answered=\"no\"", COUNTER, NULL)                                      \
+    X(HITS_FAILED, "hits_failed_total", "answered=\"503\"", COUNTER, HELP_FAILED)                            \
+    X(HITS_LOST, "hits_failed_total", "answered=\"204\"", COUNTER, HELP_FAILED)                              \
     X(HITS_REPEATED, "hits_repeated_total", NULL, COUNTER, "Hits with an id that was there already.")        \
     X(MIRROR_PASSED_OVER, "mirror_passed_over_total", NULL, COUNTER,                                         \
       "Mirrored requests that are no page views: a method other than GET.")                                  \
-    X(REFUSED_MALFORMED, "requests_refused_total", "reason=\"malformed\"", COUNTER,                          \
-      "Requests to take hits that were answered 4xx or 503.")                                                \
-    X(REFUSED_SITE, "requests_refused_total", "reason=\"site\"", COUNTER, NULL)                              \
-    X(REFUSED_FULL, "requests_refused_total", "reason=\"full\"", COUNTER, NULL)                              \
-    X(REFUSED_UNAVAILABLE, "requests_refused_total", "reason=\"unavailable\"", COUNTER, NULL)                \
+    X(REFUSED_MALFORMED, "requests_refused_total", "reason=\"malformed\"", COUNTER, HELP_REFUSED)            \
+    X(REFUSED_SITE, "requests_refused_total", "reason=\"site\"", COUNTER, HELP_REFUSED)                      \
+    X(REFUSED_FULL, "requests_refused_total", "reason=\"full\"", COUNTER, HELP_REFUSED)                      \
+    X(REFUSED_UNAVAILABLE, "requests_refused_total", "reason=\"unavailable\"", COUNTER, HELP_REFUSED)        \
     X(IN_FLIGHT, "hits_in_flight", NULL, GAUGE,                                                              \
       "Hits on their way to Kafka, and repeats that wait for one.")                                          \
     X(IN_FLIGHT_BYTES, "hits_in_flight_bytes", NULL, GAUGE, "Bytes of the hits on their way to Kafka.")      \
@@ -36,19 +34,18 @@ struct http_counters;
     X(PRODUCERS, "kafka_producers_total", NULL, COUNTER,                                                     \
       "Producers made: 1 at start, one more after each fatal error.")                                        \
     X(SITES, "sites", NULL, GAUGE, "Entries of the allow-list of hosts.")                                    \
-    X(CONNECTIONS_PUBLIC, "connections", "listener=\"public\"", GAUGE, "Connections open now.")              \
-    X(CONNECTIONS_MIRROR, "connections", "listener=\"mirror\"", GAUGE, NULL)                                 \
-    X(ACCEPTED_PUBLIC, "connections_total", "listener=\"public\"", COUNTER, "Connections accepted.")         \
-    X(ACCEPTED_MIRROR, "connections_total", "listener=\"mirror\"", COUNTER, NULL)                            \
-    X(OVER_PUBLIC, "connections_refused_total", "listener=\"public\"", COUNTER,                              \
-      "Connections over a limit, closed at once.")                                                           \
-    X(OVER_MIRROR, "connections_refused_total", "listener=\"mirror\"", COUNTER, NULL)                        \
-    X(REQUESTS_PUBLIC, "requests_total", "listener=\"public\"", COUNTER, "Whole, well-formed requests.")     \
-    X(REQUESTS_MIRROR, "requests_total", "listener=\"mirror\"", COUNTER, NULL)                               \
-    X(REPLIES_2XX, "replies_total", "class=\"2xx\"", COUNTER, "Replies of both listeners by status class.")  \
-    X(REPLIES_3XX, "replies_total", "class=\"3xx\"", COUNTER, NULL)                                          \
-    X(REPLIES_4XX, "replies_total", "class=\"4xx\"", COUNTER, NULL)                                          \
-    X(REPLIES_5XX, "replies_total", "class=\"5xx\"", COUNTER, NULL)                                          \
+    X(CONNECTIONS_PUBLIC, "connections", "listener=\"public\"", GAUGE, HELP_CONNECTIONS)                     \
+    X(CONNECTIONS_MIRROR, "connections", "listener=\"mirror\"", GAUGE, HELP_CONNECTIONS)                     \
+    X(ACCEPTED_PUBLIC, "connections_total", "listener=\"public\"", COUNTER, HELP_ACCEPTED)                   \
+    X(ACCEPTED_MIRROR, "connections_total", "listener=\"mirror\"", COUNTER, HELP_ACCEPTED)                   \
+    X(OVER_PUBLIC, "connections_refused_total", "listener=\"public\"", COUNTER, HELP_OVER)                   \
+    X(OVER_MIRROR, "connections_refused_total", "listener=\"mirror\"", COUNTER, HELP_OVER)                   \
+    X(REQUESTS_PUBLIC, "requests_total", "listener=\"public\"", COUNTER, HELP_REQUESTS)                      \
+    X(REQUESTS_MIRROR, "requests_total", "listener=\"mirror\"", COUNTER, HELP_REQUESTS)                      \
+    X(REPLIES_2XX, "replies_total", "class=\"2xx\"", COUNTER, HELP_REPLIES)                                  \
+    X(REPLIES_3XX, "replies_total", "class=\"3xx\"", COUNTER, HELP_REPLIES)                                  \
+    X(REPLIES_4XX, "replies_total", "class=\"4xx\"", COUNTER, HELP_REPLIES)                                  \
+    X(REPLIES_5XX, "replies_total", "class=\"5xx\"", COUNTER, HELP_REPLIES)                                  \
     X(MALFORMED_HTTP, "http_malformed_total", NULL, COUNTER, "Connections closed because of bad HTTP.")      \
     X(DEADLINES, "http_deadlines_total", NULL, COUNTER, "Requests that did not come whole in time: 408.")    \
     X(UNANSWERED, "http_unanswered_total", NULL, COUNTER, "Requests answered 503 at the answer deadline.")   \
