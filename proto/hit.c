@@ -4,7 +4,29 @@
 
 #include <string.h>
 
-#include "base/text.h"
+/* ---- Names and texts ---- */
+
+slice hit_field_name(enum hit_field field)
+{
+    static const slice names[] = {
+#define X(name, text, max_len) [HIT_FIELD_##name] = {text, sizeof(text) - 1},
+        HIT_FIELD_LIST(X)
+#undef X
+    };
+    MUST((size_t)field < HIT_FIELD_COUNT);
+    return names[field];
+}
+
+size_t hit_field_max_len(enum hit_field field)
+{
+    static const size_t lens[] = {
+#define X(name, text, max_len) [HIT_FIELD_##name] = (max_len),
+        HIT_FIELD_LIST(X)
+#undef X
+    };
+    MUST((size_t)field < HIT_FIELD_COUNT);
+    return lens[field];
+}
 
 slice hit_source_text(enum hit_source source)
 {
@@ -32,6 +54,8 @@ slice hit_fault_text(enum hit_fault fault)
     MUST((size_t)fault < sizeof texts / sizeof texts[0]);
     return slice_of(texts[fault]);
 }
+
+/* ---- Streams ---- */
 
 size_t hit_stream_write(const struct hit_stream *stream, char out[HIT_STREAM_TEXT_MAX])
 {

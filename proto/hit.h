@@ -2,9 +2,9 @@
  * hit: one page view as it travels on Kafka, its table of fields, encoder and decoder.
  *
  * The collector fills a struct hit and encodes it; the aggregator decodes it. The first seven names are those
- * of the existing event streams; the rest are ours (hit.schema.json says the same for other programs). The
- * decoder is strict about size and types and tolerant of unknown names. Slices borrow from the message or
- * from the caller's scratch buffer. No I/O, no allocation, any thread. */
+ * of the existing event streams; the rest are ours (README.md says it in words, hit.schema.json for other
+ * programs). The decoder is strict about size and types and tolerant of unknown names. Slices borrow from the
+ * message or from the caller's scratch buffer. No I/O, no allocation, any thread. */
 #ifndef PROTO_HIT_H
 #define PROTO_HIT_H
 
@@ -15,9 +15,9 @@
 
 enum { HIT_VERSION = 1 };
 
-/* Longest texts in bytes of UTF-8: the collector cuts (user agent, title, headers …) or refuses (url) at
- * these; the decoder cuts alike, so that another producer's long text is not a poison message. Whole value:
- * HIT_MAX_BYTES. */
+/* Longest texts in bytes of UTF-8: the collector cuts (user agent, title …), refuses (url) or leaves out
+ * (headers: half of them would be no JSON) what is longer; the decoder cuts or leaves out alike, so that
+ * another producer's long text is not a poison message. Whole value: HIT_MAX_BYTES. */
 enum {
     HIT_MAX_URL = 4096,
     HIT_MAX_REFERRER = 4096,
@@ -29,6 +29,36 @@ enum {
     HIT_MAX_SCREEN = 32,
     HIT_MAX_BYTES = 96 * 1024,
 };
+
+/* The names in the order in which they are written, with the longest text (0: no text, or one of a fixed
+ * form). The first seven are those of the existing streams. hit.schema.json and README.md list the same. */
+#define HIT_FIELD_LIST(X)                                                                                    \
+    X(URL, "url", HIT_MAX_URL)                                                                               \
+    X(REFERRER, "referrer", HIT_MAX_REFERRER)                                                                \
+    X(USER_AGENT, "user_agent", HIT_MAX_USER_AGENT)                                                          \
+    X(HOST, "host", HIT_MAX_HOST)                                                                            \
+    X(IP, "ip", IP_TEXT_MAX)                                                                                 \
+    X(HEADERS, "headers", HIT_MAX_HEADERS)                                                                   \
+    X(EVENT_TIME, "event_time", 0)                                                                           \
+    X(V, "v", 0)                                                                                             \
+    X(ID, "id", 0)                                                                                           \
+    X(SOURCE, "source", 0)                                                                                   \
+    X(STREAM, "stream", HIT_STREAM_TEXT_MAX)                                                                 \
+    X(SEQ, "seq", 0)                                                                                         \
+    X(RECEIVED_TIME, "received_time", 0)                                                                     \
+    X(LANGUAGE, "language", HIT_MAX_LANGUAGE)                                                                \
+    X(TITLE, "title", HIT_MAX_TITLE)                                                                         \
+    X(SCREEN, "screen", HIT_MAX_SCREEN)                                                                      \
+    X(FLAGS, "flags", 0)
+
+enum hit_field {
+#define X(name, text, max_len) HIT_FIELD_##name,
+    HIT_FIELD_LIST(X)
+#undef X
+        HIT_FIELD_COUNT
+};
+slice hit_field_name(enum hit_field field);
+size_t hit_field_max_len(enum hit_field field);
 
 enum hit_source {
     HIT_BEACON,
@@ -99,9 +129,9 @@ enum hit_fault {
 };
 slice hit_fault_text(enum hit_fault fault);
 
-/* Decodes one Kafka value. Texts are cleaned (valid UTF-8, no controls), host is canonical (lower case, no
- * port, no trailing dot), `ip` canonical; slices borrow from value or from *scratch, which is not cleared
- * (room for HIT_MAX_BYTES is always enough). */
+/* Decodes one Kafka value; *hit means nothing unless HIT_GOOD. Texts are cleaned (valid UTF-8, no controls),
+ * host and ip canonical. Slices borrow from value or from *scratch, to which is added (value.len bytes of
+ * room are always enough; it must not move, so it does not grow). */
 enum hit_fault hit_decode(slice value, struct buf *scratch, struct hit *hit) MUST_CHECK;
 
 /* Lower-cases, drops port and trailing dot, checks LDH labels (and '_'), IP literals allowed; MALFORMED

@@ -1,164 +1,242 @@
 /* SPDX-License-Identifier: Apache-2.0
- * hit_decode: a Kafka value, ours or of another producer, as a hit. See hit.h. */
+ * hit_decode: a Kafka value, ours or of another producer, as a hit. See hit.h.
+ *
+ * What goes into scratch is never longer than the text in the value that it comes from: escapes are decoded,
+ * controls dropped, a host loses its port. So room for the value's length is enough. */
 #include <string.h>
 
 #include "base/json.h"
 #include "base/text.h"
 #include "proto/hit.h"
 
-/* Cleaning can make a text longer (three bytes for a bad one) before it is cut, and cleaning works from
- * decoded escapes: scratch takes both. */
 struct decoder {
-    const struct json_object *object;
+    const struct json_value *values[HIT_FIELD_COUNT]; /* NULL: missing, or null */
     struct buf *scratch;
     struct hit *hit;
 };
 
-static slice cut_at_character(slice text, size_t max_len)
+/* ---- Finding the fields ---- */
+
+/* Our own messages hold them in our order: the one expected is mostly the one. */
+static enum hit_field find_field(slice name, size_t expected)
+{
+    for (size_t i = 0; i < HIT_FIELD_COUNT; i++) {
+        enum hit_field field = (enum hit_field)((expected + i) % HIT_FIELD_COUNT);
+        if (slice_equals(name, hit_field_name(field)))
+            return field;
+    }
+    return HIT_FIELD_COUNT;
+}
+
+static void find_values(struct decoder *decoder, const struct json_object *object)
+{
+    size_t expected = 0;
+    for (size_t i = 0; i < object->count; i++) {
+        const struct json_member *member = &object->members[i];
+        enum hit_field field = find_field(member->name, expected);
+        if (field == HIT_FIELD_COUNT)
+            continue;
+        if (member->value.kind != JSON_NULL)
+            decoder->values[field] = &member->value;
+        expected = field + 1;
+    }
+}
+
+/* ---- Texts ---- */
+
+static size_t cut_at_character(slice text, size_t max_len)
 {
     if (text.len <= max_len)
-        return text;
+        return text.len;
     while (max_len > 0 && ((unsigned char)text.data[max_len] & 0xC0) == 0x80)
         max_len--;
-    return slice_head(text, max_len);
+    return max_len;
 }
 
-/* Valid, without controls, cut; in place where nothing needs to change. */
-static slice cleaned(struct decoder *decoder, slice text, size_t max_len)
+/* The reader has let valid UTF-8 through and nothing else, so that controls are all there is to drop. */
+static size_t drop_controls(char *text, size_t len)
 {
-    if (text_is_clean(text))
-        return cut_at_character(text, max_len);
-    size_t start = decoder->scratch->len;
-    text_add_clean(decoder->scratch, text, max_len);
-    decoder->hit->flags |= HIT_FLAG_CLEANED;
-    return slice_from(buf_slice(decoder->scratch), start);
+    size_t kept = 0;
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if (c >= 0x20 && c != 0x7F)
+            text[kept++] = text[i];
+    }
+    return kept;
 }
 
-/* A missing member or null is the empty text. */
-static bool read_text(struct decoder *decoder, slice name, size_t max_len, slice *out)
+/* A text as it is written: for parsers that are strict themselves. Missing: empty. */
+static bool read_raw(struct decoder *decoder, enum hit_field field, slice *text)
 {
-    const struct json_value *value = json_find(decoder->object, name);
-    slice text;
-    *out = (slice){NULL, 0};
-    if (value == NULL || value->kind == JSON_NULL)
+    const struct json_value *value = decoder->values[field];
+    *text = (slice){NULL, 0};
+    if (value == NULL)
         return true;
-    if (value->kind != JSON_TEXT || json_text(value, decoder->scratch, &text) != STATUS_OK)
+    return value->kind == JSON_TEXT && json_text(value, decoder->scratch, text) == STATUS_OK;
+}
+
+/* Without controls, in the scratch that begins at start, where text stands already if it is not borrowed. */
+static slice cleaned(struct decoder *decoder, slice text, size_t start)
+{
+    struct buf *scratch = decoder->scratch;
+    if (text_is_clean(text))
+        return text;
+    decoder->hit->flags |= HIT_FLAG_CLEANED;
+    if (scratch->len == start)
+        buf_add(scratch, text);
+    if (scratch->overflowed)
+        return (slice){NULL, 0};
+    scratch->len = start + drop_controls(scratch->data + start, scratch->len - start);
+    return slice_from(buf_slice(scratch), start);
+}
+
+static bool read_text(struct decoder *decoder, enum hit_field field, slice *text)
+{
+    size_t start = decoder->scratch->len;
+    if (!read_raw(decoder, field, text))
         return false;
-    *out = cleaned(decoder, text, max_len);
+    *text = cleaned(decoder, *text, start);
+    text->len = cut_at_character(*text, hit_field_max_len(field));
     return true;
 }
 
-/* `headers` is a text that holds JSON; some producers send the object itself. */
+/* A text that holds a JSON object; some producers send the object itself. Half an object would be none. */
 static bool read_headers(struct decoder *decoder)
 {
-    const struct json_value *value = json_find(decoder->object, SLICE("headers"));
-    if (value == NULL || value->kind != JSON_OBJECT)
-        return read_text(decoder, SLICE("headers"), HIT_MAX_HEADERS, &decoder->hit->headers);
-    decoder->hit->headers = value->raw.len <= HIT_MAX_HEADERS ? value->raw : (slice){NULL, 0};
+    const struct json_value *value = decoder->values[HIT_FIELD_HEADERS];
+    size_t start = decoder->scratch->len;
+    slice text;
+    if (value != NULL && value->kind == JSON_OBJECT)
+        text = value->raw;
+    else if (!read_raw(decoder, HIT_FIELD_HEADERS, &text))
+        return false;
+    text = cleaned(decoder, text, start);
+    if (text.len <= HIT_MAX_HEADERS)
+        decoder->hit->headers = text;
     return true;
 }
 
-static bool read_number(struct decoder *decoder, slice name, int64_t min, int64_t max, int64_t *out)
+/* ---- Other values ---- */
+
+static bool read_number(struct decoder *decoder, enum hit_field field, int64_t min, int64_t *number)
 {
-    const struct json_value *value = json_find(decoder->object, name);
-    if (value == NULL || value->kind == JSON_NULL)
+    const struct json_value *value = decoder->values[field];
+    if (value == NULL)
         return true;
-    return json_int64(value, out) == STATUS_OK && *out >= min && *out <= max;
+    return json_int64(value, number) == STATUS_OK && *number >= min;
 }
 
-static bool read_time(struct decoder *decoder, slice name, wall_ms *time, bool *is_there)
+static bool read_time(struct decoder *decoder, enum hit_field field, wall_ms *time, bool *is_there)
 {
     slice text;
-    if (!read_text(decoder, name, HIT_MAX_SCREEN + TIMESTAMP_TEXT_LEN, &text))
+    if (!read_raw(decoder, field, &text))
         return false;
     *is_there = text.len > 0;
     return !*is_there || timestamp_read(text, time) == STATUS_OK;
 }
 
-static enum hit_source source_of(slice text)
+static bool read_ip(struct decoder *decoder)
 {
-    for (int source = HIT_BEACON; source < HIT_OTHER; source++)
-        if (slice_equals(text, hit_source_text((enum hit_source)source)))
-            return (enum hit_source)source;
-    return HIT_OTHER;
+    slice text;
+    return read_raw(decoder, HIT_FIELD_IP, &text) &&
+           ip_read(slice_trim(text), &decoder->hit->ip) == STATUS_OK;
+}
+
+/* The canonical form takes the place of what it was made from. */
+static bool read_host(struct decoder *decoder)
+{
+    char written[HIT_MAX_HOST + sizeof ".:65535"];
+    size_t start = decoder->scratch->len;
+    slice text;
+    if (!read_raw(decoder, HIT_FIELD_HOST, &text))
+        return false;
+    text = slice_trim(text);
+    if (text.len == 0 || text.len > sizeof written)
+        return false;
+    memcpy(written, text.data, text.len);
+    decoder->scratch->len = start;
+    return hit_host_canonical((slice){written, text.len}, decoder->scratch, &decoder->hit->host) == STATUS_OK;
+}
+
+static bool read_id(struct decoder *decoder)
+{
+    struct hit *hit = decoder->hit;
+    slice text;
+    if (!read_raw(decoder, HIT_FIELD_ID, &text))
+        return false;
+    hit->has_id = text.len > 0;
+    if (hit->has_id && uuid_read(text, &hit->id) != STATUS_OK)
+        hit->id = uuid_of_text(text);
+    return true;
+}
+
+static bool read_source(struct decoder *decoder)
+{
+    slice text;
+    if (!read_raw(decoder, HIT_FIELD_SOURCE, &text))
+        return false;
+    int source = HIT_BEACON;
+    while (source < HIT_OTHER && !slice_equals(text, hit_source_text((enum hit_source)source)))
+        source++;
+    decoder->hit->source = (enum hit_source)source;
+    return true;
 }
 
 /* Both or neither; without them the hit's identity is its offset. */
 static bool read_stream(struct decoder *decoder)
 {
     struct hit *hit = decoder->hit;
-    slice stream;
-    if (!read_text(decoder, SLICE("stream"), HIT_STREAM_TEXT_MAX, &stream) ||
-        !read_number(decoder, SLICE("seq"), 1, INT64_MAX - 1, &hit->seq))
+    slice text;
+    if (!read_raw(decoder, HIT_FIELD_STREAM, &text) || !read_number(decoder, HIT_FIELD_SEQ, 1, &hit->seq))
         return false;
-    hit->has_stream = stream.len > 0;
+    hit->has_stream = text.len > 0;
     if (!hit->has_stream)
         return hit->seq == 0;
-    return hit->seq > 0 && hit_stream_read(stream, &hit->stream) == STATUS_OK;
+    /* The last number has no next one, which ranges of them need. */
+    return hit->seq > 0 && hit->seq < INT64_MAX && hit_stream_read(text, &hit->stream) == STATUS_OK;
 }
 
-static bool read_id(struct decoder *decoder)
+static bool read_flags(struct decoder *decoder)
 {
-    slice id;
-    if (!read_text(decoder, SLICE("id"), HIT_MAX_TITLE, &id))
+    int64_t flags = 0;
+    if (!read_number(decoder, HIT_FIELD_FLAGS, 0, &flags) || flags > INT32_MAX)
         return false;
-    decoder->hit->has_id = id.len > 0;
-    if (id.len > 0 && uuid_read(id, &decoder->hit->id) != STATUS_OK)
-        decoder->hit->id = uuid_of_text(id);
+    decoder->hit->flags |= (uint32_t)flags;
     return true;
 }
+
+/* ---- The whole ---- */
 
 static bool read_our_fields(struct decoder *decoder)
 {
     struct hit *hit = decoder->hit;
-    slice source;
-    int64_t flags = 0;
-    if (!read_id(decoder) || !read_stream(decoder) ||
-        !read_text(decoder, SLICE("source"), HIT_MAX_SCREEN, &source) ||
-        !read_number(decoder, SLICE("flags"), 0, INT32_MAX, &flags) ||
-        !read_time(decoder, SLICE("received_time"), &hit->received_time, &hit->has_received_time))
-        return false;
-    hit->source = source_of(source);
-    hit->flags |= (uint32_t)flags;
-    return read_text(decoder, SLICE("language"), HIT_MAX_LANGUAGE, &hit->language) &&
-           read_text(decoder, SLICE("title"), HIT_MAX_TITLE, &hit->title) &&
-           read_text(decoder, SLICE("screen"), HIT_MAX_SCREEN, &hit->screen);
-}
-
-static bool read_ip(struct decoder *decoder)
-{
-    slice text;
-    return read_text(decoder, SLICE("ip"), IP_TEXT_MAX, &text) &&
-           ip_read(slice_trim(text), &decoder->hit->ip) == STATUS_OK;
-}
-
-static bool read_host(struct decoder *decoder)
-{
-    slice text;
-    return read_text(decoder, SLICE("host"), HIT_MAX_HOST + 7, &text) && /* a port and a dot come off */
-           hit_host_canonical(slice_trim(text), decoder->scratch, &decoder->hit->host) == STATUS_OK;
+    return read_id(decoder) && read_source(decoder) && read_stream(decoder) &&
+           read_time(decoder, HIT_FIELD_RECEIVED_TIME, &hit->received_time, &hit->has_received_time) &&
+           read_text(decoder, HIT_FIELD_LANGUAGE, &hit->language) &&
+           read_text(decoder, HIT_FIELD_TITLE, &hit->title) &&
+           read_text(decoder, HIT_FIELD_SCREEN, &hit->screen) && read_flags(decoder);
 }
 
 static enum hit_fault read_fields(struct decoder *decoder)
 {
     struct hit *hit = decoder->hit;
-    bool has_time;
     int64_t version = HIT_VERSION;
-    if (!read_number(decoder, SLICE("v"), 1, INT64_MAX, &version))
+    bool has_time;
+    if (!read_number(decoder, HIT_FIELD_V, 1, &version))
         return HIT_BAD_FIELD;
-    if (version > HIT_VERSION)
+    if (version > HIT_VERSION) /* first of all: nothing else is known of it */
         return HIT_NEWER_VERSION;
     if (!read_ip(decoder))
         return HIT_NO_IP;
     if (!read_host(decoder))
         return HIT_NO_HOST;
-    if (!read_text(decoder, SLICE("url"), HIT_MAX_URL, &hit->url) || hit->url.len == 0)
+    if (!read_text(decoder, HIT_FIELD_URL, &hit->url) || hit->url.len == 0)
         return HIT_NO_URL;
-    if (!read_time(decoder, SLICE("event_time"), &hit->event_time, &has_time) || !has_time)
+    if (!read_time(decoder, HIT_FIELD_EVENT_TIME, &hit->event_time, &has_time) || !has_time)
         return HIT_NO_TIME;
-    if (!read_text(decoder, SLICE("referrer"), HIT_MAX_REFERRER, &hit->referrer) ||
-        !read_text(decoder, SLICE("user_agent"), HIT_MAX_USER_AGENT, &hit->user_agent) ||
-        !read_headers(decoder) || !read_our_fields(decoder))
+    if (!read_text(decoder, HIT_FIELD_REFERRER, &hit->referrer) ||
+        !read_text(decoder, HIT_FIELD_USER_AGENT, &hit->user_agent) || !read_headers(decoder) ||
+        !read_our_fields(decoder))
         return HIT_BAD_FIELD;
     return HIT_GOOD;
 }
@@ -167,13 +245,15 @@ enum hit_fault hit_decode(slice value, struct buf *scratch, struct hit *hit)
 {
     struct json_value top;
     struct json_object object;
+    struct decoder decoder = {.scratch = scratch, .hit = hit};
     if (value.len > HIT_MAX_BYTES)
         return HIT_TOO_BIG;
     if (json_read(value, &top, NULL) != STATUS_OK || top.kind != JSON_OBJECT)
         return HIT_NOT_JSON;
     json_members(&top, &object);
+    find_values(&decoder, &object);
     memset(hit, 0, sizeof *hit);
-    struct decoder decoder = {&object, scratch, hit};
     enum hit_fault fault = read_fields(&decoder);
-    return fault == HIT_GOOD && scratch->overflowed ? HIT_TOO_BIG : fault;
+    MUST(!scratch->overflowed);
+    return fault;
 }
