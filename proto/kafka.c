@@ -19,6 +19,12 @@ static const struct kafka_property common[] = {
     {"log.queue", "true", true},              /* log lines come out on the loop */
 };
 
+/* ours come after the common ones and may replace them. */
+struct properties {
+    const struct kafka_property *ours;
+    size_t count;
+};
+
 static bool set(rd_kafka_conf_t *conf, const char *name, const char *value, struct why *why)
 {
     char reason[256];
@@ -37,43 +43,76 @@ static bool set_all(rd_kafka_conf_t *conf, const struct kafka_property *properti
     return true;
 }
 
-static bool is_fixed(const struct kafka_property *properties, size_t count, const char *name)
+static bool deny(const struct setting_pair *pair, struct why *why)
 {
-    for (size_t i = 0; i < count; i++)
-        if (properties[i].fixed && strcmp(properties[i].name, name) == 0)
-            return true;
+    (void)why_say(why, STATUS_DENIED,
+                  "rdkafka.%s = \"%s\" cannot be set: what Footfall promises depends on it; remove the line",
+                  pair->key, pair->value);
     return false;
 }
 
-static bool set_passed(rd_kafka_conf_t *conf, const struct kafka_property *ours, size_t count,
+enum { MAX_VALUE = 4096 + 1 }; /* the longest text of the settings */
+
+static bool is_same(rd_kafka_conf_t *a, rd_kafka_conf_t *b, const char *name)
+{
+    char of_a[MAX_VALUE], of_b[MAX_VALUE];
+    size_t len_a = sizeof of_a, len_b = sizeof of_b;
+    if (rd_kafka_conf_get(a, name, of_a, &len_a) != RD_KAFKA_CONF_OK ||
+        rd_kafka_conf_get(b, name, of_b, &len_b) != RD_KAFKA_CONF_OK)
+        return false;
+    return strcmp(of_a, of_b) == 0;
+}
+
+/* Compared by value, since properties have other names too (acks is request.required.acks). */
+static bool are_fixed_same(rd_kafka_conf_t *conf, rd_kafka_conf_t *before,
+                           const struct kafka_property *properties, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (properties[i].fixed && !is_same(conf, before, properties[i].name))
+            return false;
+    return true;
+}
+
+/* before: the configuration without section [rdkafka]. */
+static bool set_passed(rd_kafka_conf_t *conf, rd_kafka_conf_t *before, const struct properties *properties,
                        const struct settings *settings, struct why *why)
 {
     for (size_t i = 0; i < settings_passed_count(settings); i++) {
         struct setting_pair pair = settings_passed(settings, i);
-        if (strcmp(pair.key, "bootstrap.servers") == 0 || strcmp(pair.key, "metadata.broker.list") == 0) {
-            (void)why_say(why, STATUS_DENIED, "rdkafka.%s: set kafka.brokers instead", pair.key);
-            return false;
-        }
-        if (is_fixed(ours, count, pair.key) || is_fixed(common, sizeof common / sizeof common[0], pair.key)) {
-            (void)why_say(
-                why, STATUS_DENIED,
-                "rdkafka.%s = \"%s\" cannot be set: what Footfall promises depends on it; remove it",
-                pair.key, pair.value);
-            return false;
-        }
         if (!set(conf, pair.key, pair.value, why))
             return false;
+        if (!is_same(conf, before, "bootstrap.servers")) {
+            (void)why_say(why, STATUS_DENIED, "rdkafka.%s cannot be set: set kafka.brokers instead",
+                          pair.key);
+            return false;
+        }
+        if (!are_fixed_same(conf, before, common, sizeof common / sizeof common[0]) ||
+            !are_fixed_same(conf, before, properties->ours, properties->count))
+            return deny(&pair, why);
     }
     return true;
+}
+
+static bool set_ours(rd_kafka_conf_t *conf, const char *brokers, const struct properties *properties,
+                     struct why *why)
+{
+    return set(conf, "bootstrap.servers", brokers, why) &&
+           set_all(conf, common, sizeof common / sizeof common[0], why) &&
+           set_all(conf, properties->ours, properties->count, why);
 }
 
 struct rd_kafka_conf_s *kafka_conf_new(const char *brokers, const struct kafka_property *ours, size_t count,
                                        const struct settings *settings, struct why *why)
 {
+    const struct properties properties = {ours, count};
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    if (set(conf, "bootstrap.servers", brokers, why) &&
-        set_all(conf, common, sizeof common / sizeof common[0], why) && set_all(conf, ours, count, why) &&
-        set_passed(conf, ours, count, settings, why))
+    bool is_good = set_ours(conf, brokers, &properties, why);
+    if (is_good) {
+        rd_kafka_conf_t *before = rd_kafka_conf_dup(conf);
+        is_good = set_passed(conf, before, &properties, settings, why);
+        rd_kafka_conf_destroy(before);
+    }
+    if (is_good)
         return conf;
     rd_kafka_conf_destroy(conf);
     return NULL;
@@ -81,8 +120,8 @@ struct rd_kafka_conf_s *kafka_conf_new(const char *brokers, const struct kafka_p
 
 int kafka_wake_open(struct rd_kafka_queue_s *queue)
 {
-    static const uint64_t one =
-        1; /* an eventfd takes 8 bytes and nothing else; librdkafka ignores the error */
+    /* An eventfd takes 8 bytes and nothing else; librdkafka would not notice that the write fails. */
+    static const uint64_t one = 1;
     /* Readable at first: what is in the queue already will never turn it from empty to non-empty. */
     int fd = eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC);
     MUST(fd >= 0);

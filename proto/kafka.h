@@ -19,7 +19,7 @@ struct rd_kafka_queue_s;
 struct kafka_property {
     const char *name;
     const char *value;
-    bool fixed; /* may not be overridden in [rdkafka] */
+    bool fixed; /* may not be changed in [rdkafka], under any of its names */
 };
 
 /* brokers: bootstrap list. NULL and *why when a property is refused. The caller passes the result to
@@ -29,7 +29,7 @@ struct rd_kafka_conf_s *kafka_conf_new(const char *brokers, const struct kafka_p
 
 /* A descriptor that is readable at first and whenever the queue turns from empty to non-empty: watched by
  * uv_poll. On wake the owner reads it empty (kafka_wake_clear) and polls the queue until NULL. Closed with
- * kafka_wake_close. */
+ * kafka_wake_close, before the queue is destroyed. */
 int kafka_wake_open(struct rd_kafka_queue_s *queue);
 void kafka_wake_clear(int fd);
 void kafka_wake_close(struct rd_kafka_queue_s *queue, int fd);
