@@ -22,6 +22,7 @@
 #include "collector/intake.h"
 #include "collector/metrics.h"
 #include "collector/publisher.h"
+#include "collector/script.h"
 
 enum {
     STOP_ANSWER_MS = 10000, /* for what is in flight when we are told to stop … */
@@ -51,9 +52,8 @@ struct collector {
 };
 
 static const struct http_route public_routes[] = {
-    {HTTP_POST, "/v1/hits", capture_beacon},
-    {HTTP_OPTIONS, "/v1/hits", capture_preflight},
-    {HTTP_GET, "/v1/hit.gif", capture_pixel},
+    {HTTP_GET, "/footfall.js", script_handle},        {HTTP_POST, "/v1/hits", capture_beacon},
+    {HTTP_OPTIONS, "/v1/hits", capture_preflight},    {HTTP_GET, "/v1/hit.gif", capture_pixel},
     {HTTP_OPTIONS, "/v1/hit.gif", capture_preflight},
 };
 
