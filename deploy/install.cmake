@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+# Run by `cmake --install`: the settings, and the units with the paths of this very installation in them, whatever
+# --prefix it was given. Settings go to /etc/footfall for the prefix /usr, else below the prefix. Settings that are there
+# and differ are the operator's: they stay, and the new ones are put beside them as *.conf.new.
+
+if(CMAKE_INSTALL_PREFIX STREQUAL "/usr")
+    set(settings /etc/footfall)
+else()
+    set(settings ${CMAKE_INSTALL_PREFIX}/etc/footfall)
+endif()
+
+foreach(file IN LISTS settings_files)
+    get_filename_component(name ${file} NAME)
+    set(there "$ENV{DESTDIR}${settings}/${name}")
+    set(target ${name})
+    if(EXISTS ${there})
+        file(SHA256 ${there} old)
+        file(SHA256 ${file} new)
+        if(NOT old STREQUAL new)
+            set(target ${name}.new)
+            message(STATUS "Keeping: ${there}")
+        endif()
+    endif()
+    file(INSTALL ${file} DESTINATION ${settings} RENAME ${target})
+endforeach()
+
+set(bin ${CMAKE_INSTALL_PREFIX}/${bin_folder})
+set(doc ${CMAKE_INSTALL_PREFIX}/${doc_folder})
+foreach(name footfall-collector.service footfall-aggregator.service)
+    configure_file(${unit_folder}/${name} ${made_folder}/${name} @ONLY)
+    file(INSTALL ${made_folder}/${name} DESTINATION ${CMAKE_INSTALL_PREFIX}/lib/systemd/system)
+endforeach()
+file(INSTALL ${unit_folder}/footfall.sysusers DESTINATION ${CMAKE_INSTALL_PREFIX}/lib/sysusers.d RENAME footfall.conf)
