@@ -159,6 +159,9 @@ class Demo:
 
 COUNTS = """SELECT (SELECT count(*) FROM processed_events), (SELECT count(*) FROM footfall.open_sessions),
                    (SELECT count(*) FROM session_events_aggregated_ip), (SELECT count(*) FROM rejected_hits)"""
+# Older than the gap, the lateness and the seconds for which a session stays untouched before it is closed.
+OVERDUE = """SELECT count(*) FROM footfall.open_sessions
+              WHERE last_hit < (now() AT TIME ZONE 'UTC') - interval '5 minutes 15 seconds'"""
 LATEST = """SELECT to_char(event_timestamp, 'HH24:MI:SS'), ip, host, coalesce(city, '-'), coalesce(country, '-')
               FROM processed_events WHERE event_timestamp > (now() AT TIME ZONE 'UTC') - interval '5 minutes'
              ORDER BY event_timestamp DESC LIMIT 1"""
@@ -212,7 +215,7 @@ def run_once(demo, look):
     if visitors.process.wait(600) != 0:
         raise ServerError(f"visitors failed:\n{visitors.log_tail()}")
     wait_until(lambda: look.counts()[0] >= count, f"{count} rows", 300)
-    wait_until(lambda: look.counts()[2] > 0, "closed sessions", 300)
+    wait_until(lambda: look.ask(OVERDUE) == ["0"], "closed sessions", 300)
     hits, opened, closed, rejected = look.counts()
     print_reports(look)
     print(f"\n{hits} hits ({count} were answered 204), {closed} closed and {opened} open sessions, {rejected} rejected")
