@@ -52,8 +52,10 @@ struct collector {
 };
 
 static const struct http_route public_routes[] = {
-    {HTTP_GET, "/footfall.js", script_handle},        {HTTP_POST, "/v1/hits", capture_beacon},
-    {HTTP_OPTIONS, "/v1/hits", capture_preflight},    {HTTP_GET, "/v1/hit.gif", capture_pixel},
+    {HTTP_GET, "/footfall.js", script_handle}, /* what pages load */
+    {HTTP_POST, "/v1/hits", capture_beacon},   /* and what it sends */
+    {HTTP_OPTIONS, "/v1/hits", capture_preflight},
+    {HTTP_GET, "/v1/hit.gif", capture_pixel}, /* for pages without script */
     {HTTP_OPTIONS, "/v1/hit.gif", capture_preflight},
 };
 
