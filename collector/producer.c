@@ -69,11 +69,11 @@ static void take_error(struct producer *producer, rd_kafka_event_t *event)
 {
     char reason[256];
     struct log log = producer_log();
-    if (rd_kafka_event_error(event) != RD_KAFKA_RESP_ERR__FATAL) {
+    rd_kafka_resp_err_t fatal = rd_kafka_fatal_error(producer->handle, reason, sizeof(reason));
+    if (fatal == RD_KAFKA_RESP_ERR_NO_ERROR) {
         log_warning(&log, "kafka_error", "%s", rd_kafka_event_error_string(event));
         return;
     }
-    rd_kafka_resp_err_t fatal = rd_kafka_fatal_error(producer->handle, reason, sizeof(reason));
     log_warning(&log, "producer_fatal", "%s: %s", rd_kafka_err2name(fatal), reason);
     producer->options.on_fatal(producer->options.context, reason);
 }
