@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * stage: a whole collector, its clients and a mock Kafka in one process.
+ *
+ * The collector runs on the loop of a bench (tests/unit/base_http/bench.h), so the clients of that bench are
+ * its clients: stage.bench.port is the public listener. Kafka is librdkafka's mock cluster in threads of its
+ * own: topic "hits" with STAGE_PARTITIONS partitions whose leaders can be taken away. Waits end by what
+ * happens; BENCH_PATIENCE_MS without it fails the test. One stage at a time. */
+#ifndef TESTS_UNIT_COLLECTOR_STAGE_H
+#define TESTS_UNIT_COLLECTOR_STAGE_H
+
+#include <librdkafka/rdkafka.h>
+#include <librdkafka/rdkafka_mock.h>
+
+#include "collector/collector.h"
+#include "proto/hit.h"
+#include "tests/unit/base_http/bench.h"
+
+enum { STAGE_PARTITIONS = 4, STAGE_MAX_HITS = 1000 };
+
+struct stage {
+    struct bench bench;
+    struct collector_settings values;
+    struct settings *settings;
+    struct collector *collector;
+    rd_kafka_t *client; /* owns the cluster; reads what is stored */
+    rd_kafka_mock_cluster_t *cluster;
+    bool is_stopped;
+    bool is_over; /* freed */
+};
+
+struct stage_reply {
+    int status;
+    char head[2048];
+    char body[1024];
+};
+
+struct stage_hit {
+    struct hit hit;
+    int partition;
+    char key[512];
+    char memory[HIT_MAX_BYTES]; /* what the hit borrows from */
+};
+
+/* further: "section.key=value" …, NULL at the end; may be NULL. Sites: example.com, *.example.org. Returns
+ * without waiting for Kafka. */
+void stage_start(struct stage *stage, const char *const *further);
+void stage_wait_ready(struct stage *stage);
+/* Stops the collector if that was not done, and checks that the loop is empty. */
+void stage_end(struct stage *stage);
+void stage_begin_stop(struct stage *stage);
+void stage_finish_stop(struct stage *stage);
+
+/* No partition has a leader: hits stay on their way, until they are released. */
+void stage_hold(struct stage *stage);
+void stage_release(struct stage *stage);
+/* As librdkafka's own test call does it. */
+void stage_make_fatal(struct stage *stage);
+
+/* head: further header lines, each with CRLF. */
+void stage_post(struct stage *stage, int fd, const char *head, const char *body);
+void stage_get(struct stage *stage, int fd, const char *target, const char *head);
+/* The next reply on this connection; static memory. */
+const struct stage_reply *stage_read_reply(struct stage *stage, int fd);
+void stage_expect(struct stage *stage, int fd, int status);
+/* Posts on a connection of its own and gives the status. */
+int stage_post_alone(struct stage *stage, const char *head, const char *body);
+int stage_ready_status(struct stage *stage);
+/* The value of a metric's whole name, as the admin listener says it. */
+int64_t stage_metric(struct stage *stage, const char *name);
+void stage_wait_metric(struct stage *stage, const char *name, int64_t value);
+
+/* Messages in the topic. */
+int64_t stage_stored_count(struct stage *stage);
+/* Reads them all, decoded, in order of partition and offset; returns how many. */
+size_t stage_read_hits(struct stage *stage, struct stage_hit *hits, size_t max);
+
+#endif
