@@ -10,7 +10,7 @@ static struct claim *claim_find(const struct fence_claims *held, int partition)
     for (size_t i = 0; i < held->count; i++)
         if (held->claims[i]->partition == partition)
             return held->claims[i];
-    MUST(!"a hit belongs to a claim that takes part");
+    MUST(false && "a hit belongs to a claim that takes part");
     return NULL;
 }
 

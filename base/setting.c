@@ -249,7 +249,7 @@ enum status setting_store(const struct setting_row *row, const char *text, void 
     case SETTING_SIZE:
         return store_number(row, text, values, problem);
     }
-    MUST(!"a known type");
+    MUST(false && "a known type");
     return STATUS_MALFORMED;
 }
 
@@ -286,5 +286,5 @@ void setting_add_value(struct buf *out, const struct setting_row *row, const voi
         add_number(out, row->type, *(const int64_t *)place);
         return;
     }
-    MUST(!"a known type");
+    MUST(false && "a known type");
 }

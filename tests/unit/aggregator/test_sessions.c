@@ -38,7 +38,7 @@ static void short_lives_agree_with_the_model(void **state)
 {
     (void)state;
     struct sessions_trial_counts sum = {0};
-    for (uint64_t seed = 1; seed <= 300; seed++) {
+    for (uint64_t seed = 1; seed <= 150; seed++) {
         struct sessions_trial_rules rules = {.steps = 1500,
                                              .max_open = seed % 3 ? NO_BOUND : 10,
                                              .time_steps = seed % 2 ? 12 : 60,
@@ -48,20 +48,20 @@ static void short_lives_agree_with_the_model(void **state)
         sum.evicted += counts.evicted;
         sum.restarts += counts.restarts;
     }
-    assert_true(sum.closed > 5000);
+    assert_true(sum.closed > 2500);
     assert_true(sum.evicted > 1000);
-    assert_true(sum.restarts > 200);
+    assert_true(sum.restarts > 100);
 }
 
 /* Long enough for stored changes to be forgotten. */
 static void long_lives_agree_with_the_model(void **state)
 {
     (void)state;
-    for (uint64_t seed = 1; seed <= 3; seed++) {
+    for (uint64_t seed = 1; seed <= 2; seed++) {
         struct sessions_trial_rules rules = {
-            .steps = 100000, .max_open = NO_BOUND, .time_steps = 12, .replay_every = 40};
+            .steps = 60000, .max_open = NO_BOUND, .time_steps = 12, .replay_every = 40};
         struct sessions_trial_counts counts = run_seed(seed, &rules);
-        assert_true(counts.forgotten > 20000 && counts.renewed > 0);
+        assert_true(counts.forgotten > 10000 && counts.renewed > 0);
     }
 }
 
@@ -158,7 +158,7 @@ static void any_order_gives_the_same_bytes(void **state)
     struct choice choice = choice_seeded(1);
     for (size_t i = 0; i < HITS; i++)
         hits[i] = random_part(&choice, (wall_ms){BASE_MS}, 400);
-    for (int order = 0; order < 200; order++) {
+    for (int order = 0; order < 100; order++) {
         struct sessions *store = sessions_new(GAP_MS, NO_BOUND);
         add_somehow(store, hits, &choice);
         if (order == 0)
