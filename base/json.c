@@ -219,8 +219,8 @@ static size_t add_special(struct buf *out, const char *at, size_t len)
 
 void json_add_text(struct buf *out, slice s)
 {
-    const char *at = s.data;
-    const char *end = s.data + s.len;
+    const char *at = s.len > 0 ? s.data : ""; /* not NULL, to which nothing may be added */
+    const char *end = at + s.len;
     buf_add_char(out, '"');
     while (at < end) {
         const char *special = json_find_special(at, end, true);
