@@ -8,6 +8,7 @@ target_compile_features(footfall_flags INTERFACE c_std_11)
 target_compile_definitions(footfall_flags INTERFACE _GNU_SOURCE FOOTFALL_VERSION="${PROJECT_VERSION}")
 target_compile_options(footfall_flags INTERFACE
     -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Werror
+    $<$<C_COMPILER_ID:Clang>:-Wno-string-conversion> # MUST(!"what cannot be")
     -fno-strict-aliasing -fstack-protector-strong)
 if(FOOTFALL_FAILPOINTS)
     target_compile_definitions(footfall_flags INTERFACE FOOTFALL_FAILPOINTS=1)
