@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  * due: entries in lists by a second, the earliest second first.
  *
- * In the order in which they were put: that is about the order of their stored changes, of which the oldest
- * are to become useless first. A session store has two: by the second in which a session ends, and by the
- * second in which one that ended will have been untouched for long enough. Putting and taking one entry
- * touches that entry only, so a million that are due at once cost no stall; an entry that moves to a later
- * second stays where it is, and whoever finds it too early puts it anew. The price of a second that has
- * entries (some hundreds of them in health) is a place in a heap. Links stand in the entries; no text is
- * read. Loop thread only. */
+ * A session store has two: by the second in which a session ends, and by the second in which one that ended
+ * will have been untouched for long enough. Putting one touches it and the last one of its second, taking one
+ * nothing else, so a million that are due at once cost no stall; an entry that moves to a later second stays
+ * where it is, and whoever finds it too early puts it anew. Within a second the first that was put is the
+ * first that is taken: about the order of their stored changes, of which the oldest are to become useless
+ * first. The price of a second that has entries (some hundreds of them in health) is a place in a heap. Links
+ * stand in the entries; no text is read. Loop thread only. */
 #ifndef AGGREGATOR_DUE_H
 #define AGGREGATOR_DUE_H
 
