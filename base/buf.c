@@ -2,7 +2,6 @@
  * buf: see the header. */
 #include "base/buf.h"
 
-#include <endian.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,25 +58,13 @@ void buf_commit(struct buf *buf, size_t len)
     buf->len += len;
 }
 
-void buf_add_bytes(struct buf *buf, const void *bytes, size_t len)
+void buf_add_bytes_slowly(struct buf *buf, const void *bytes, size_t len)
 {
-    if (len == 0)
-        return;
     char *room = buf_reserve(buf, len);
     if (room == NULL)
         return;
     memcpy(room, bytes, len);
     buf->len += len;
-}
-
-void buf_add(struct buf *buf, slice s)
-{
-    buf_add_bytes(buf, s.data, s.len);
-}
-
-void buf_add_char(struct buf *buf, char c)
-{
-    buf_add_bytes(buf, &c, 1);
 }
 
 void buf_add_int64(struct buf *buf, int64_t value)
@@ -108,24 +95,6 @@ void buf_add_format(struct buf *buf, const char *format, ...)
         buf->len += (size_t)len;
     }
     va_end(again);
-}
-
-void buf_add_be16(struct buf *buf, uint16_t value)
-{
-    value = htobe16(value);
-    buf_add_bytes(buf, &value, sizeof value);
-}
-
-void buf_add_be32(struct buf *buf, uint32_t value)
-{
-    value = htobe32(value);
-    buf_add_bytes(buf, &value, sizeof value);
-}
-
-void buf_add_be64(struct buf *buf, uint64_t value)
-{
-    value = htobe64(value);
-    buf_add_bytes(buf, &value, sizeof value);
 }
 
 slice buf_slice(const struct buf *buf)

@@ -7,6 +7,9 @@
 #ifndef BASE_BUF_H
 #define BASE_BUF_H
 
+#include <endian.h>
+#include <string.h>
+
 #include "base/slice.h"
 
 struct buf {
@@ -27,16 +30,54 @@ void buf_fini(struct buf *buf);
 /* Empties it and forgets an overflow; keeps the memory. */
 void buf_clear(struct buf *buf);
 
-void buf_add(struct buf *buf, slice s);
-void buf_add_bytes(struct buf *buf, const void *bytes, size_t len);
-void buf_add_char(struct buf *buf, char c);
+/* For when there is no room yet, or no more. */
+void buf_add_bytes_slowly(struct buf *buf, const void *bytes, size_t len);
+
+/* Here, so that the compiler makes a few stores of a constant length: rows and messages are built of these.
+ */
+static inline void buf_add_bytes(struct buf *buf, const void *bytes, size_t len)
+{
+    if (len == 0)
+        return;
+    if (buf->overflowed || len > buf->cap - buf->len) {
+        buf_add_bytes_slowly(buf, bytes, len);
+        return;
+    }
+    memcpy(buf->data + buf->len, bytes, len);
+    buf->len += len;
+}
+
+static inline void buf_add(struct buf *buf, slice s)
+{
+    buf_add_bytes(buf, s.data, s.len);
+}
+
+static inline void buf_add_char(struct buf *buf, char c)
+{
+    buf_add_bytes(buf, &c, 1);
+}
+
 void buf_add_int64(struct buf *buf, int64_t value); /* decimal */
-/* Needs room for one byte more than the text, which is not kept. */
 void buf_add_format(struct buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
 /* Big-endian integers, as Postgres' binary format and network protocols have them. */
-void buf_add_be16(struct buf *buf, uint16_t value);
-void buf_add_be32(struct buf *buf, uint32_t value);
-void buf_add_be64(struct buf *buf, uint64_t value);
+static inline void buf_add_be16(struct buf *buf, uint16_t value)
+{
+    value = htobe16(value);
+    buf_add_bytes(buf, &value, sizeof value);
+}
+
+static inline void buf_add_be32(struct buf *buf, uint32_t value)
+{
+    value = htobe32(value);
+    buf_add_bytes(buf, &value, sizeof value);
+}
+
+static inline void buf_add_be64(struct buf *buf, uint64_t value)
+{
+    value = htobe64(value);
+    buf_add_bytes(buf, &value, sizeof value);
+}
 
 /* Room for len bytes at the end, to be written by the caller and confirmed with buf_commit; NULL on overflow.
  */

@@ -60,17 +60,13 @@ static bool any_stands_at(slice agent, size_t at, const char *word)
     return false;
 }
 
-static unsigned letter_at(slice agent, size_t at)
-{
-    return (unsigned)lower(agent.data[at]) - 'a'; /* 26 or more: none */
-}
-
 bool bots_is_named(slice agent)
 {
-    for (size_t at = 0; at + 1 < agent.len; at++) {
-        unsigned first = letter_at(agent, at), second = letter_at(agent, at + 1);
+    unsigned first = 26, second; /* 26 and more: no letter */
+    for (size_t at = 0; at < agent.len; first = second, at++) {
+        second = ((unsigned char)agent.data[at] | 0x20u) - 'a';
         if (first < 26 && second < 26 && (by_letter[first].second_letters & 1u << second) &&
-            any_stands_at(agent, at, by_letter[first].words))
+            any_stands_at(agent, at - 1, by_letter[first].words))
             return true;
     }
     return false;

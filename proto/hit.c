@@ -6,6 +6,17 @@
 
 /* ---- Names and texts ---- */
 
+slice hit_field_label(enum hit_field field)
+{
+    static const slice labels[] = {
+#define X(name, text, max_len) [HIT_FIELD_##name] = {",\"" text "\":", sizeof(",\"" text "\":") - 1},
+        HIT_FIELD_LIST(X)
+#undef X
+    };
+    MUST((size_t)field < HIT_FIELD_COUNT);
+    return labels[field];
+}
+
 slice hit_field_name(enum hit_field field)
 {
     static const slice names[] = {

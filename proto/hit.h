@@ -58,6 +58,7 @@ enum hit_field {
         HIT_FIELD_COUNT
 };
 slice hit_field_name(enum hit_field field);
+slice hit_field_label(enum hit_field field); /* as it stands in JSON: ,"name": */
 size_t hit_field_max_len(enum hit_field field);
 
 enum hit_source {

@@ -3,17 +3,9 @@
 #include "base/json.h"
 #include "proto/hit.h"
 
-/* The url is the first and always there. */
-static void add_name(struct buf *out, enum hit_field field)
-{
-    buf_add(out, field == HIT_FIELD_URL ? SLICE("{\"") : SLICE(",\""));
-    buf_add(out, hit_field_name(field));
-    buf_add(out, SLICE("\":"));
-}
-
 static void add_text(struct buf *out, enum hit_field field, slice text)
 {
-    add_name(out, field);
+    buf_add(out, hit_field_label(field));
     json_add_text(out, text);
 }
 
@@ -26,7 +18,7 @@ static void add_text_if_any(struct buf *out, enum hit_field field, slice text)
 /* Texts that hold nothing to escape by their making. */
 static void add_plain(struct buf *out, enum hit_field field, const char *text, size_t len)
 {
-    add_name(out, field);
+    buf_add(out, hit_field_label(field));
     buf_add_char(out, '"');
     buf_add_bytes(out, text, len);
     buf_add_char(out, '"');
@@ -34,7 +26,7 @@ static void add_plain(struct buf *out, enum hit_field field, const char *text, s
 
 static void add_number(struct buf *out, enum hit_field field, int64_t number)
 {
-    add_name(out, field);
+    buf_add(out, hit_field_label(field));
     buf_add_int64(out, number);
 }
 
@@ -48,7 +40,8 @@ static void add_time(struct buf *out, enum hit_field field, wall_ms time)
 static void add_old_fields(const struct hit *hit, struct buf *out)
 {
     char ip[IP_TEXT_MAX];
-    add_text(out, HIT_FIELD_URL, hit->url);
+    buf_add(out, slice_from(hit_field_label(HIT_FIELD_URL), 1)); /* the first, always there: no comma */
+    json_add_text(out, hit->url);
     add_text(out, HIT_FIELD_REFERRER, hit->referrer);
     add_text(out, HIT_FIELD_USER_AGENT, hit->user_agent);
     add_text(out, HIT_FIELD_HOST, hit->host);
@@ -74,6 +67,7 @@ static void add_stream(const struct hit *hit, struct buf *out)
 
 void hit_encode(const struct hit *hit, struct buf *out)
 {
+    buf_add_char(out, '{');
     add_old_fields(hit, out);
     add_number(out, HIT_FIELD_V, HIT_VERSION);
     if (hit->has_id)
