@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A collector that has warmed up asks for no memory, whatever comes in.
+ *
+ * Our code reaches malloc through must_malloc and its kin only, which the linker wraps here, and libuv
+ * through the functions it was given. librdkafka copies each hit into memory of its own: that is not ours. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "tests/unit/collector/stage.h"
+
+static size_t allocation_count;
+
+void *__real_must_malloc(unsigned long size);
+void *__real_must_calloc(unsigned long count, unsigned long size);
+void *__real_must_realloc(void *memory, unsigned long size);
+void *__wrap_must_malloc(unsigned long size);
+void *__wrap_must_calloc(unsigned long count, unsigned long size);
+void *__wrap_must_realloc(void *memory, unsigned long size);
+
+void *__wrap_must_malloc(unsigned long size)
+{
+    allocation_count++;
+    return __real_must_malloc(size);
+}
+
+void *__wrap_must_calloc(unsigned long count, unsigned long size)
+{
+    allocation_count++;
+    return __real_must_calloc(count, size);
+}
+
+void *__wrap_must_realloc(void *memory, unsigned long size)
+{
+    allocation_count++;
+    return __real_must_realloc(memory, size);
+}
+
+static void *count_malloc(size_t size)
+{
+    allocation_count++;
+    return malloc(size);
+}
+
+static void *count_calloc(size_t count, size_t size)
+{
+    allocation_count++;
+    return calloc(count, size);
+}
+
+static void *count_realloc(void *memory, size_t size)
+{
+    allocation_count++;
+    return realloc(memory, size);
+}
+
+#define JSON "Content-Type: application/json\r\nOrigin: https://example.com\r\nAccept-Language: de\r\n"
+#define HIT  "{\"url\":\"https://example.com/\",\"title\":\"a\\u00e4\\u0001\"}"
+#define SAME "{\"url\":\"https://example.com/\",\"id\":\"same\"}"
+
+/* One of each: a hit, an array, a repeat, a pixel, refusals. */
+static void send_everything(struct stage *stage, int fd)
+{
+    stage_post(stage, fd, JSON, HIT);
+    stage_expect(stage, fd, 204);
+    stage_post(stage, fd, JSON, "[" HIT "," HIT "," HIT "]");
+    stage_expect(stage, fd, 204);
+    stage_post(stage, fd, JSON, SAME);
+    stage_expect(stage, fd, 204);
+    stage_get(stage, fd, "/v1/hit.gif?url=http%3A%2F%2Fexample.com%2F%FF", "");
+    stage_expect(stage, fd, 200);
+    stage_post(stage, fd, JSON, "[" HIT ",7]");
+    stage_expect(stage, fd, 400);
+    stage_post(stage, fd, JSON, "{\"url\":\"http://stranger.com/\"}");
+    stage_expect(stage, fd, 403);
+}
+
+static void a_warm_collector_asks_for_no_memory(void **state)
+{
+    static struct stage stage;
+    (void)state;
+    assert_int_equal(uv_replace_allocator(count_malloc, count_realloc, count_calloc, free), 0);
+    stage_start(&stage, NULL);
+    stage_wait_ready(&stage);
+    int fd = bench_connect(&stage.bench);
+    for (int round = 0; round < 5; round++)
+        send_everything(&stage, fd);
+    assert_true(allocation_count > 0); /* the counting works */
+    size_t before = allocation_count;
+    for (int round = 0; round < 30; round++)
+        send_everything(&stage, fd);
+    assert_int_equal(allocation_count, before);
+    close(fd);
+    stage_end(&stage);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_warm_collector_asks_for_no_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
