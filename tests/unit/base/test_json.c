@@ -214,25 +214,6 @@ static void the_same_name_in_two_objects_is_fine(void **state)
     assert_int_equal(json_read(SLICE("{\"a\":{\"a\":1},\"a\":2}"), &value, NULL), STATUS_MALFORMED);
 }
 
-/* Depth and names are those of what is open, not of what was. */
-static void siblings_are_not_limited(void **state)
-{
-    (void)state;
-    static char text[65536];
-    size_t len = 0;
-    text[len++] = '[';
-    for (size_t i = 0; i < 2000; i++)
-        len += (size_t)sprintf(text + len, "%s{\"a\":[{\"b\":{}}],\"c\":1}", i ? "," : "");
-    text[len++] = ']';
-    struct json_value item, top;
-    assert_int_equal(json_read((slice){text, len}, &top, NULL), STATUS_OK);
-    slice rest = top.raw;
-    size_t count = 0;
-    while (json_next(&rest, &item))
-        count++;
-    assert_int_equal(count, 2000);
-}
-
 static void what_is_written_is_json(void **state)
 {
     (void)state;
@@ -261,7 +242,6 @@ int main(void)
         cmocka_unit_test(integers_are_exact),
         cmocka_unit_test(members_are_capped_and_names_unique),
         cmocka_unit_test(the_same_name_in_two_objects_is_fine),
-        cmocka_unit_test(siblings_are_not_limited),
         cmocka_unit_test(what_is_written_is_json),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,14 +3,11 @@
 #include "base/metric.h"
 
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <cmocka.h>
-
-#include "tests/lib/child.h"
 
 static const struct metric_row rows[] = {
     {"footfall_hits_total", "source=\"beacon\"", METRIC_COUNTER, METRIC_PLAIN, "Hits taken, by source."},
@@ -54,28 +51,6 @@ static void help_and_type_stand_once(void **state)
     assert_int_equal(out.len, 0);
 }
 
-static void write_one(void *row)
-{
-    char memory[256];
-    struct buf out;
-    buf_init(&out, memory, sizeof(memory));
-    metric_write(&out, row, &values[0], 1);
-}
-
-static void a_wrong_table_stops_the_program(void **state)
-{
-    (void)state;
-    struct metric_row wrong[] = {
-        {"hits_total", NULL, METRIC_COUNTER, METRIC_PLAIN, "No prefix."},
-        {"footfall_hits", NULL, METRIC_COUNTER, METRIC_PLAIN, "A counter without suffix."},
-        {"footfall_open_total", NULL, METRIC_GAUGE, METRIC_PLAIN, "A gauge with it."},
-        {"footfall_open", NULL, METRIC_GAUGE, METRIC_PLAIN, ""},
-        {"footfall_open", NULL, METRIC_GAUGE, METRIC_PLAIN, "Two\nlines."},
-    };
-    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
-        assert_int_equal(child_signal(write_one, &wrong[i]), SIGABRT);
-}
-
 static int ask_promtool(slice text)
 {
     FILE *promtool = popen("promtool check metrics >/dev/null 2>&1", "w");
@@ -101,7 +76,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(help_and_type_stand_once),
-        cmocka_unit_test(a_wrong_table_stops_the_program),
         cmocka_unit_test(promtool_agrees),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
