@@ -31,7 +31,8 @@ static const size_t max_output_bytes = (size_t)1 << 30;
 
 struct held { /* of a claim that takes part */
     struct claim *claim;
-    int64_t forget_before; /* INT64_MIN: nothing */
+    bool forgets;
+    int64_t forget_before;
 };
 
 struct merge {
@@ -92,7 +93,7 @@ static void hold(struct merge *merge, struct claim *const *claims, size_t claim_
         int partition = claims[i]->partition;
         MUST(partition >= 0 && partition < PARTITIONS_MAX);
         MUST(i == 0 || partition > claims[i - 1]->partition);
-        merge->held[partition] = (struct held){.claim = claims[i], .forget_before = INT64_MIN};
+        merge->held[partition] = (struct held){.claim = claims[i]};
     }
 }
 
@@ -273,9 +274,8 @@ static void write_changes(struct merge *merge, struct claim *claim)
     while (sessions_next_change(claim->sessions, &cursor, &change))
         write_change(merge, claim, ordinal++, &change);
     sessions_note_stored(claim->sessions, claim->version + 1);
-    int64_t before;
-    if (sessions_forget_changes(claim->sessions, &before))
-        merge->held[claim->partition].forget_before = before;
+    struct held *held = &merge->held[claim->partition];
+    held->forgets = sessions_forget_changes(claim->sessions, &held->forget_before);
 }
 
 void merge_finish(struct merge *merge, const struct merge_time *time)
@@ -294,9 +294,8 @@ const struct merge_output *merge_output(const struct merge *merge)
 
 bool merge_forgets(const struct merge *merge, int partition, int64_t *before)
 {
-    int64_t forget_before = merge->held[partition].forget_before;
-    if (forget_before == INT64_MIN)
-        return false;
-    *before = forget_before;
-    return true;
+    const struct held *held = &merge->held[partition];
+    if (held->forgets)
+        *before = held->forget_before;
+    return held->forgets;
 }

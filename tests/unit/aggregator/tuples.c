@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * tuples: see the header. */
+#include "tests/unit/aggregator/tuples.h"
+
+#include <string.h>
+
+#include "aggregator/row.h"
+
+static slice take(slice *rest, size_t len)
+{
+    MUST(len <= rest->len);
+    slice taken = slice_head(*rest, len);
+    *rest = slice_from(*rest, len);
+    return taken;
+}
+
+static int64_t number_of(slice bytes)
+{
+    uint64_t value = 0;
+    for (size_t i = 0; i < bytes.len; i++)
+        value = value << 8 | (unsigned char)bytes.data[i];
+    return (int64_t)value;
+}
+
+/* False at the end. */
+static bool begin(slice *rest, int field_count)
+{
+    if (rest->len == 0)
+        return false;
+    MUST(number_of(take(rest, 2)) == field_count);
+    return true;
+}
+
+/* NULL: empty. */
+static slice take_text(slice *rest)
+{
+    uint32_t len = (uint32_t)number_of(take(rest, 4));
+    return len == UINT32_MAX ? (slice){NULL, 0} : take(rest, len);
+}
+
+static int64_t take_number(slice *rest, size_t size)
+{
+    slice bytes = take_text(rest);
+    MUST(bytes.len == size);
+    return number_of(bytes);
+}
+
+static wall_ms take_time(slice *rest)
+{
+    return row_time(take_number(rest, 8));
+}
+
+static ip_address take_ip(slice *rest)
+{
+    ip_address ip;
+    MUST(ip_read(take_text(rest), &ip) == STATUS_OK);
+    return ip;
+}
+
+static void take_topic(slice *rest, slice topic)
+{
+    MUST(slice_equals(take_text(rest), topic));
+}
+
+bool tuples_next_session(slice *rest, int64_t gap_ms, struct session *session)
+{
+    if (!begin(rest, 13))
+        return false;
+    session->start = take_time(rest);
+    wall_ms end = take_time(rest);
+    session->ip = take_ip(rest);
+    session->host = take_text(rest);
+    session->events = take_number(rest, 8);
+    session->last = take_time(rest);
+    MUST(end.ms == session->last.ms + gap_ms);
+    session->bot_events = take_number(rest, 8);
+    session->entry_url = take_text(rest);
+    session->referrer = take_text(rest);
+    session->exit_url = take_text(rest);
+    session->country = take_text(rest);
+    session->state = take_text(rest);
+    session->city = take_text(rest);
+    return true;
+}
+
+static void take_session_part(slice *rest, struct session *session)
+{
+    session->ip = take_ip(rest);
+    session->host = take_text(rest);
+    session->start = take_time(rest);
+    session->last = take_time(rest);
+    session->events = take_number(rest, 8);
+    session->bot_events = take_number(rest, 8);
+    session->entry_url = take_text(rest);
+    session->referrer = take_text(rest);
+    session->country = take_text(rest);
+    session->state = take_text(rest);
+    session->city = take_text(rest);
+    session->exit_url = take_text(rest);
+}
+
+bool tuples_next_change(slice *rest, slice topic, struct tuples_change *change)
+{
+    if (!begin(rest, 4 + ROW_SESSION_PART_FIELDS))
+        return false;
+    take_topic(rest, topic);
+    change->partition = (int)take_number(rest, 4);
+    change->version = take_number(rest, 8);
+    change->ordinal = (int32_t)take_number(rest, 4);
+    take_session_part(rest, &change->value);
+    return true;
+}
+
+bool tuples_next_stray(slice *rest, slice topic, struct tuples_stray *stray)
+{
+    if (!begin(rest, 2 + ROW_SESSION_PART_FIELDS))
+        return false;
+    take_topic(rest, topic);
+    stray->home = (int)take_number(rest, 4);
+    take_session_part(rest, &stray->value);
+    return true;
+}

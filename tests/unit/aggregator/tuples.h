@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * tuples: reads back what our encoders wrote in the binary form of COPY: field by field, and the rows of
+ * three tables.
+ *
+ * For tests that ask what merge would store. Anything that is not as it should be stops the program (MUST).
+ * Slices are borrowed from the tuples. */
+#ifndef TESTS_UNIT_AGGREGATOR_TUPLES_H
+#define TESTS_UNIT_AGGREGATOR_TUPLES_H
+
+#include "aggregator/session.h"
+
+struct tuples_change {
+    int partition;
+    int64_t version;
+    int32_t ordinal;
+    struct session value;
+};
+
+struct tuples_stray {
+    int home;
+    struct session value;
+};
+
+/* Each takes the first tuple off *rest; false when there is none left. topic: what the first column must say.
+ */
+bool tuples_next_session(slice *rest, int64_t gap_ms, struct session *session);
+bool tuples_next_change(slice *rest, slice topic, struct tuples_change *change);
+bool tuples_next_stray(slice *rest, slice topic, struct tuples_stray *stray);
+
+#endif
