@@ -236,7 +236,7 @@ static void a_reject_is_a_row_of_its_bytes(void **state)
 static void large_rejects_fill_a_batch(void **state)
 {
     struct batch *batch = *state;
-    static char raw[HIT_MAX_BYTES + 1];
+    static char raw[HIT_MAX_BYTES + 1000];
     struct batch_position at = {5, 0, {0}};
     for (; batch_has_room(batch, SIZE_MAX); at.offset++)
         batch_add_reject(batch, &at, SLICE("too big"), (slice){raw, sizeof raw});
