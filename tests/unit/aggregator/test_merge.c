@@ -17,6 +17,37 @@ static const wall_ms noon = {1738497600000}; /* 2025-02-02T12:00:00Z */
 static const int64_t awake[PARTITIONS] = {-1, -1, -1, -1};
 static const int64_t quiet[PARTITIONS] = {-1, LATENESS_MS, -1, -1};
 
+/* ---- Allocations ---- */
+
+static size_t allocation_count;
+
+void *__real_must_malloc(unsigned long size);
+void *__real_must_calloc(unsigned long count, unsigned long size);
+void *__real_must_realloc(void *memory, unsigned long size);
+void *__wrap_must_malloc(unsigned long size);
+void *__wrap_must_calloc(unsigned long count, unsigned long size);
+void *__wrap_must_realloc(void *memory, unsigned long size);
+
+void *__wrap_must_malloc(unsigned long size)
+{
+    allocation_count++;
+    return __real_must_malloc(size);
+}
+
+void *__wrap_must_calloc(unsigned long count, unsigned long size)
+{
+    allocation_count++;
+    return __real_must_calloc(count, size);
+}
+
+void *__wrap_must_realloc(void *memory, unsigned long size)
+{
+    allocation_count++;
+    return __real_must_realloc(memory, size);
+}
+
+/* ---- The bench ---- */
+
 struct bench {
     struct batch *batch;
     struct merge *merge;
@@ -313,6 +344,38 @@ static void changes_that_nobody_needs_are_forgotten(void **state)
     assert_true(sessions_change_rows(bench->claims[1]->sessions) < version);
 }
 
+/* A minute's visitors come, stay for three batches and leave, over and over. */
+static void a_steady_load_allocates_nothing(void **state)
+{
+    struct bench *bench = *state;
+    enum { VISITORS = 200, WARM_BATCHES = 300, BATCHES = 600 };
+    struct merge_rules rules = {
+        .topic = "hits", .gap_ms = GAP_MS, .lateness_ms = LATENESS_MS, .max_closed = 2 * VISITORS};
+    struct hit_stream stream = {.boot = {{7}}, .partition = 1};
+    merge_free(&bench->merge);
+    bench->merge = merge_new(&rules);
+    claim_free(&bench->claims[1]);
+    bench->claims[1] = claim_new(1, GAP_MS, 100000);
+    claim_stream_add(bench->claims[1], &stream, (struct received){.count = 0});
+    size_t closed_count = 0;
+    for (int i = 0; i < BATCHES; i++) {
+        if (i == WARM_BATCHES)
+            allocation_count = 0;
+        int64_t minute = (int64_t)i * 60000;
+        for (int visitor = 0; visitor < VISITORS; visitor++) {
+            struct batch_hit *hit = add_hit(bench, (uint8_t)visitor, minute + visitor);
+            hit->ip.bytes[14] = (uint8_t)(i / 3 % 8);
+            number(hit, bench->next_offset);
+        }
+        bench->time.wall.ms = noon.ms + minute + 60000;
+        bench->time.mono.ms = minute;
+        start(bench);
+        closed_count += finish(bench)->closed_count;
+    }
+    assert_true(closed_count > (size_t)VISITORS * (BATCHES / 3 - 10));
+    assert_int_equal(allocation_count, 0);
+}
+
 /* ---- Whole lives ---- */
 
 enum { TRIALS = 1500, STEPS = 40 };
@@ -369,6 +432,7 @@ int main(void)
         TEST(a_message_moves_the_watermark),
         TEST(a_full_store_closes_beyond_the_limit),
         TEST(changes_that_nobody_needs_are_forgotten),
+        TEST(a_steady_load_allocates_nothing),
         cmocka_unit_test(any_life_ends_with_the_sessions_of_the_oracle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
