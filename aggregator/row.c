@@ -31,17 +31,11 @@ void row_add_null(struct buf *out)
     buf_add_be32(out, UINT32_MAX); /* a length of -1 */
 }
 
-/* Length and value in one piece: this runs twenty times a hit. */
-static void add_field(struct buf *out, const void *value, size_t len)
+/* This runs twenty times a hit: with a size known to the compiler it is two stores. */
+static inline void add_field(struct buf *out, const void *value, size_t len)
 {
-    uint32_t length = htobe32((uint32_t)len);
-    char *room = buf_reserve(out, sizeof length + len);
-    if (room == NULL)
-        return;
-    memcpy(room, &length, sizeof length);
-    if (len > 0)
-        memcpy(room + sizeof length, value, len);
-    buf_commit(out, sizeof length + len);
+    buf_add_be32(out, (uint32_t)len);
+    buf_add_bytes(out, value, len);
 }
 
 void row_add_text(struct buf *out, slice text)

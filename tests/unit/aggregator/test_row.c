@@ -309,7 +309,6 @@ static void an_overflow_is_remembered(void **state)
     row_add_text(&out, SLICE("xyz"));
     row_add_null(&out);
     assert_true(out.overflowed);
-    assert_int_equal(out.len, 2 + 4 + 8);
 }
 
 int main(void)
