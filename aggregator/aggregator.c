@@ -18,6 +18,7 @@
 
 enum {
     TICK_MS = 100,
+    ENDS_EVERY_MS = 5000,
     MESSAGES_A_TURN = 500, /* about a millisecond: sockets and the admin listener are not kept waiting */
     RETRY_MIN_MS = 100,
     RETRY_MAX_MS = 30000,
@@ -28,10 +29,10 @@ enum {
 
 void aggregator_halt(struct aggregator *aggregator, int partition, const char *reason)
 {
+    struct log log = log_with(&aggregator->log, "partition=%d", partition);
     assignment_halt(&aggregator->assignment, partition);
     aggregator->is_list_stale = true;
-    log_error(&aggregator->log, "partition_halted", "partition %d is not read any more: %s", partition,
-              reason);
+    log_error(&log, "partition_halted", "it is not read any more: %s", reason);
 }
 
 static void on_message(void *context, const struct feed_message *message)
@@ -108,11 +109,23 @@ void aggregator_turn(struct aggregator *aggregator)
     arrange_next_turn(aggregator);
 }
 
+/* While something is not read, as when Postgres is away, nobody else says how far behind we are. */
+static void ask_ends(struct aggregator *aggregator)
+{
+    mono_ms now = mono_now();
+    if (aggregator->partition_count == 0 || now.ms - aggregator->ends_asked_at.ms < ENDS_EVERY_MS)
+        return;
+    aggregator->ends_asked_at = now;
+    if (assignment_count(&aggregator->assignment, ASSIGNMENT_WANTED) > 0)
+        feed_ask_ends(aggregator->feed);
+}
+
 static void on_tick(uv_timer_t *timer)
 {
     struct aggregator *aggregator = timer->data;
     aggregator->is_upkeep_due = true;
     aggregator->is_peek_due = true;
+    ask_ends(aggregator);
     aggregator_turn(aggregator);
 }
 
@@ -282,12 +295,12 @@ static void measure_partitions(struct aggregator *aggregator, struct metrics *me
     int64_t lag = 0;
     int64_t open = 0;
     for (int i = 0; i < aggregator->partition_count; i++) {
-        const struct claim *held = aggregator->assignment.parts[i].claim;
-        if (held == NULL)
+        const struct assignment_part *part = &aggregator->assignment.parts[i];
+        if (part->state == ASSIGNMENT_NONE)
             continue;
-        int64_t behind = feed_lag(aggregator->feed, i, held->next_offset);
+        int64_t behind = feed_lag(aggregator->feed, i, part->stored_offset);
         lag += behind > 0 ? behind : 0;
-        open += (int64_t)sessions_count(held->sessions);
+        open += part->claim != NULL ? (int64_t)sessions_count(part->claim->sessions) : 0;
     }
     metrics_set(metrics, METRICS_LAG, lag);
     metrics_set(metrics, METRICS_SESSIONS_OPEN, open);

@@ -43,8 +43,9 @@ struct aggregator {
     struct backoff backoff;
     mono_ms resume_at;    /* nothing is asked of Postgres before */
     mono_ms committed_at; /* the last batch */
-    int claiming;         /* the partition under way */
-    int generation;       /* of the assignment, when the store's work was begun */
+    mono_ms ends_asked_at;
+    int claiming;   /* the partition under way */
+    int generation; /* of the assignment, when the store's work was begun */
     bool is_postgres_up;
     bool is_dry;        /* the queue was empty when last looked at */
     bool is_list_stale; /* what is read is not what is held */

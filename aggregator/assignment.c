@@ -14,6 +14,7 @@ void assignment_init(struct assignment *assignment, int partition_count)
     for (int i = 0; i < partition_count; i++) {
         struct assignment_part *part = &assignment->parts[i];
         part->condemned_offset = -1;
+        part->stored_offset = -2;
         part->cooling =
             (struct backoff){.min_ms = ASSIGNMENT_COOLING_MIN_MS, .max_ms = ASSIGNMENT_COOLING_MAX_MS};
     }
@@ -96,6 +97,7 @@ bool assignment_hold_take(struct assignment *assignment, int generation, struct 
     part->state = ASSIGNMENT_HELD;
     part->claim = claim;
     part->read_offset = claim->next_offset;
+    part->stored_offset = claim->next_offset;
     part->is_at_end = false;
     return true;
 }
@@ -172,8 +174,9 @@ int64_t assignment_quiet_ms(const struct assignment *assignment, int partition, 
 void assignment_note_committed(struct assignment *assignment, int partition)
 {
     struct assignment_part *part = find(assignment, partition);
-    if (part->condemned_offset >= 0 && part->claim != NULL &&
-        part->claim->next_offset > part->condemned_offset)
+    MUST(part->state == ASSIGNMENT_HELD);
+    part->stored_offset = part->claim->next_offset;
+    if (part->stored_offset > part->condemned_offset)
         part->condemned_offset = -1;
 }
 

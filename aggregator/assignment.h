@@ -34,9 +34,10 @@ struct assignment_part {
     bool is_halted;
     mono_ms claim_at; /* WANTED: not before */
     struct backoff cooling;
-    struct claim *claim; /* HELD */
-    int64_t read_offset; /* HELD: of the next message to take; -2: the beginning */
-    bool is_at_end;      /* of the log, and nothing came since quiet_since */
+    struct claim *claim;   /* HELD */
+    int64_t read_offset;   /* HELD: of the next message to take; -2: the beginning */
+    int64_t stored_offset; /* the next one to store, as last known here; -2: the beginning, or not known */
+    bool is_at_end;        /* of the log, and nothing came since quiet_since */
     mono_ms quiet_since;
     int64_t condemned_offset; /* of a message that Postgres refused when it came alone; -1: none */
     char condemned_sqlstate[6];
@@ -76,7 +77,7 @@ struct assignment_part *assignment_accept(struct assignment *assignment, int par
 void assignment_note_end(struct assignment *assignment, int partition, mono_ms now);
 /* How long at the end of the log without a message; -1: not at its end. */
 int64_t assignment_quiet_ms(const struct assignment *assignment, int partition, mono_ms now);
-/* A batch with this partition was committed: a condemned message may be behind it. */
+/* A batch with this partition was committed, and the claim says up to where. */
 void assignment_note_committed(struct assignment *assignment, int partition);
 
 size_t assignment_count(const struct assignment *assignment, enum assignment_state state);

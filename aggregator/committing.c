@@ -78,8 +78,8 @@ static void condemn(struct aggregator *aggregator, const struct store_result *re
         halt_written(aggregator, result);
         return;
     }
-    log_error(&aggregator->log, "message_refused",
-              "partition %d offset %lld goes to rejected_hits, since Postgres refuses it: %s", at.partition,
+    struct log log = log_with(&aggregator->log, "partition=%d", at.partition);
+    log_error(&log, "message_refused", "offset %lld goes to rejected_hits, since Postgres refuses it: %s",
               (long long)at.next_offset, result->reason);
     part->condemned_offset = at.next_offset;
     snprintf(part->condemned_sqlstate, sizeof part->condemned_sqlstate, "%s", result->sqlstate);

@@ -32,6 +32,7 @@ struct feed {
     rd_kafka_conf_t *conf; /* each client gets a copy */
     struct feed_client *client;
     bool is_assigned;
+    bool is_known; /* what this client's cluster is */
     bool is_down;
     mono_ms down_since;
     struct backoff backoff;
@@ -137,6 +138,7 @@ static void on_renew(uv_timer_t *timer)
     }
     feed_client_close(&feed->client, false);
     feed->client = fresh;
+    feed->is_known = false;
     feed->is_down = false;
     feed_client_start(feed->client, &client_events, feed);
 }
@@ -163,9 +165,12 @@ static void on_wake(void *context)
 static void on_cluster(void *context, const char *cluster_id, int partition_count)
 {
     struct feed *feed = context;
+    bool is_news = feed->is_down || !feed->is_known;
     feed->is_down = false;
+    feed->is_known = true;
     backoff_reset(&feed->backoff);
-    feed->events.on_cluster(feed->context, cluster_id, partition_count);
+    if (is_news)
+        feed->events.on_cluster(feed->context, cluster_id, partition_count);
 }
 
 static void note_down(struct feed *feed, const char *reason)
@@ -338,16 +343,19 @@ void feed_read_at(struct feed *feed, const struct feed_position *positions, size
     rd_kafka_topic_partition_list_destroy(list);
 }
 
-int64_t feed_lag(struct feed *feed, int partition, int64_t next_offset)
+int64_t feed_lag(const struct feed *feed, int partition, int64_t next_offset)
 {
-    int64_t low;
-    int64_t high;
-    rd_kafka_resp_err_t error = rd_kafka_get_watermark_offsets(feed_client_handle(feed->client),
-                                                               feed->options.topic, partition, &low, &high);
-    if (error != RD_KAFKA_RESP_ERR_NO_ERROR || high < 0)
+    int64_t first;
+    int64_t end;
+    if (!feed_client_find_ends(feed->client, partition, &first, &end))
         return -1;
-    int64_t from = next_offset >= 0 ? next_offset : low;
-    return from < 0 ? -1 : high > from ? high - from : 0;
+    int64_t from = next_offset > first ? next_offset : first;
+    return end > from ? end - from : 0;
+}
+
+void feed_ask_ends(struct feed *feed)
+{
+    feed_client_ask(feed->client);
 }
 
 void feed_stop(struct feed **feed)

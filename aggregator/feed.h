@@ -59,9 +59,11 @@ struct feed_position {
 /* The whole list of partitions to read from now on, each at its offset; an empty list reads nothing and stays
  * a member. */
 void feed_read_at(struct feed *feed, const struct feed_position *positions, size_t count);
-/* Messages left behind what was last read, by partition; -1 unknown. From cached watermarks, no round trip.
- */
-int64_t feed_lag(struct feed *feed, int partition, int64_t next_offset);
+/* Messages between next_offset and the end of the log; -1: not known. From what was last heard, no round
+ * trip. */
+int64_t feed_lag(const struct feed *feed, int partition, int64_t next_offset);
+/* Hears where the logs end now: for partitions that are not read at the moment. Does not wait. */
+void feed_ask_ends(struct feed *feed);
 bool feed_is_connected(const struct feed *feed); /* false while no broker answers */
 /* Leaves the group; may take a second. Accepts NULL, leaves NULL; the loop must turn until the handles are
  * closed. */

@@ -12,6 +12,11 @@
 
 enum { ASK_TIMEOUT_MS = 1000, ASK_PAUSE_MS = 500 };
 
+struct ends { /* of a partition's log; end -1: not known */
+    int64_t first;
+    int64_t end;
+};
+
 struct feed_client {
     struct uv_loop_s *loop;
     const char *topic; /* borrowed */
@@ -28,9 +33,14 @@ struct feed_client {
     bool is_closing;
     int open_handles;
 
+    /* Of each partition, as last answered. */
+    struct ends *ends;
+    int ends_count;
+
     /* The answer; written by the pool's thread while is_asking. */
     char cluster_id[FEED_CLIENT_CLUSTER_ID_MAX + 1];
     int partition_count; /* 0: no answer */
+    struct ends *asked_ends;
     char reason[160];
 };
 
@@ -79,6 +89,20 @@ static void read_topic(struct feed_client *client, const rd_kafka_metadata_topic
                  rd_kafka_err2str(topic->err ? topic->err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART));
 }
 
+static void ask_ends(struct feed_client *client)
+{
+    client->asked_ends = must_calloc((size_t)client->partition_count + 1, sizeof *client->asked_ends);
+    bool is_answered = true; /* a silent broker is not waited for once a partition */
+    for (int i = 0; i < client->partition_count; i++) {
+        struct ends *ends = &client->asked_ends[i];
+        is_answered =
+            is_answered && rd_kafka_query_watermark_offsets(client->handle, client->topic, i, &ends->first,
+                                                            &ends->end, ASK_TIMEOUT_MS) == 0;
+        if (!is_answered)
+            *ends = (struct ends){-1, -1};
+    }
+}
+
 /* On a thread of the pool. */
 static void ask(uv_work_t *work)
 {
@@ -97,6 +121,19 @@ static void ask(uv_work_t *work)
     rd_kafka_mem_free(client->handle, id);
     rd_kafka_metadata_destroy(metadata);
     rd_kafka_topic_destroy(topic);
+    ask_ends(client);
+}
+
+static void keep_ends(struct feed_client *client)
+{
+    if (client->partition_count > 0) {
+        free(client->ends);
+        client->ends = client->asked_ends;
+        client->ends_count = client->partition_count;
+    } else {
+        free(client->asked_ends);
+    }
+    client->asked_ends = NULL;
 }
 
 static void release(struct feed_client *client);
@@ -124,6 +161,7 @@ static void on_asked(uv_work_t *work, int status)
     struct feed_client *client = work->data;
     (void)status;
     client->is_asking = false;
+    keep_ends(client);
     if (client->is_closing) {
         release(client);
     } else if (client->partition_count > 0) {
@@ -154,6 +192,21 @@ void feed_client_start(struct feed_client *client, const struct feed_client_even
     feed_client_ask(client);
 }
 
+bool feed_client_find_ends(const struct feed_client *client, int partition, int64_t *first, int64_t *end)
+{
+    struct ends known = {-1, -1};
+    if (partition < client->ends_count)
+        known = client->ends[partition];
+    struct ends fetched;
+    if (rd_kafka_get_watermark_offsets(client->handle, client->topic, partition, &fetched.first,
+                                       &fetched.end) == RD_KAFKA_RESP_ERR_NO_ERROR &&
+        fetched.end > known.end)
+        known = fetched;
+    *first = known.first;
+    *end = known.end;
+    return known.end >= 0;
+}
+
 rd_kafka_t *feed_client_handle(const struct feed_client *client)
 {
     return client->handle;
@@ -171,6 +224,7 @@ static void release(struct feed_client *client)
         return;
     rd_kafka_queue_destroy(client->queue);
     rd_kafka_destroy_flags(client->handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    free(client->ends);
     free(client);
 }
 

@@ -31,8 +31,11 @@ struct feed_client *feed_client_open_take(struct uv_loop_s *loop, struct rd_kafk
                                           const char *topic, struct why *why);
 /* Asks for the topic and then joins the group; events are called from now on, never before this returns. */
 void feed_client_start(struct feed_client *client, const struct feed_client_events *events, void *context);
-/* Asks the broker (again), as after it was lost. */
+/* Asks the broker (again), as after it was lost, or to know where the logs end now. */
 void feed_client_ask(struct feed_client *client);
+/* The first offset of a partition and the one after its last, as last heard from a fetch or an answer. False:
+ * never. */
+bool feed_client_find_ends(const struct feed_client *client, int partition, int64_t *first, int64_t *end);
 struct rd_kafka_s *feed_client_handle(const struct feed_client *client);
 struct rd_kafka_queue_s *feed_client_queue(const struct feed_client *client);
 /* must_leave: tells the group, which takes up to a second; not possible for a fatal one. */

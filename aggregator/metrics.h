@@ -44,7 +44,7 @@
     X(HELD, "partitions_held", NULL, GAUGE, PLAIN, "Partitions claimed now")                                 \
     X(WANTED, "partitions_unclaimed", NULL, GAUGE, PLAIN, "Partitions assigned and not claimed now")         \
     X(HALTED, "partitions_halted", NULL, GAUGE, PLAIN, "Partitions that wait for a person")                  \
-    X(LAG, "lag_messages", NULL, GAUGE, PLAIN, "Records in the partitions held that are not stored yet")     \
+    X(LAG, "lag_messages", NULL, GAUGE, PLAIN, "Records of our partitions that are not stored yet")          \
     PLACES(X, NONE, "none")                                                                                  \
     PLACES(X, PRIVATE, "private")                                                                            \
     PLACES(X, MMDB, "mmdb")                                                                                  \

@@ -353,9 +353,12 @@ static void postgres_may_be_away(void **state)
     wait_for_metric(bench, METRICS_POSTGRES_UP, 0);
     assert_string_equal(aggregator_missing(bench->aggregators[0]), "waiting for Postgres");
     assert_int_equal(measure(bench, METRICS_WANTED), PARTITIONS);
+    wait_for_metric(bench, METRICS_LAG, 100);
+    produce(bench, 100, 150);
+    wait_for_metric(bench, METRICS_LAG, 150); /* also of what nobody reads now */
     postgres_do(elsewhere, "ALTER DATABASE aggregator_test ALLOW_CONNECTIONS true");
     postgres_disconnect(elsewhere);
-    assert_each_is_stored_once(bench, "100");
+    assert_each_is_stored_once(bench, "150");
 }
 
 int main(void)

@@ -184,6 +184,8 @@ static void a_condemned_message_is_remembered_until_it_is_committed(void **state
     part->claim->next_offset = 101;
     assignment_note_committed(assignment, 5);
     assert_int_equal(part->condemned_offset, -1);
+    assignment_drop(assignment);
+    assert_int_equal(part->stored_offset, 101);
 }
 
 int main(void)
