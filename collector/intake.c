@@ -29,13 +29,13 @@ struct intake {
     char value[HIT_MAX_BYTES];
 };
 
-/* In request->handler_data. */
+/* In request->handler_data[0]; the other is for replies. */
 struct wait {
     uint32_t outstanding; /* deliveries, and one for intake_take itself */
-    enum hit_source source;
-    enum status status; /* the first thing that went wrong */
+    uint16_t source;      /* enum hit_source */
+    uint16_t status;      /* enum status: the first thing that went wrong */
 };
-_Static_assert(sizeof(struct wait) <= sizeof(((struct http_request *)NULL)->handler_data), "fits");
+_Static_assert(sizeof(struct wait) == sizeof(((struct http_request *)NULL)->handler_data[0]), "fits");
 
 struct intake *intake_new(const struct intake_options *options)
 {
@@ -67,7 +67,7 @@ void intake_connect(struct intake *intake, struct publisher *publisher)
 
 static struct wait *wait_of(struct http_request *request)
 {
-    return (struct wait *)request->handler_data;
+    return (struct wait *)&request->handler_data[0];
 }
 
 static void refuse(struct intake *intake, struct http_request *request, enum status status,
@@ -83,16 +83,16 @@ static void let_go(struct intake *intake, struct http_request *request, enum sta
 {
     struct wait *wait = wait_of(request);
     if (wait->status == STATUS_OK)
-        wait->status = status;
+        wait->status = (uint16_t)status;
     MUST(wait->outstanding > 0);
     if (--wait->outstanding > 0)
         return;
     if (wait->status == STATUS_OK)
-        replies_taken(intake->options.replies, request, wait->source);
+        replies_taken(intake->options.replies, request, (enum hit_source)wait->source);
     else if (wait->status == STATUS_FULL)
-        refuse(intake, request, wait->status, "too many hits are on their way: send it again");
+        refuse(intake, request, (enum status)wait->status, "too many hits are on their way: send it again");
     else
-        refuse(intake, request, wait->status, "Kafka did not confirm in time: send it again");
+        refuse(intake, request, (enum status)wait->status, "Kafka did not confirm in time: send it again");
 }
 
 /* Does the reply wait for Kafka? */
@@ -189,7 +189,7 @@ void intake_take(struct intake *intake, struct http_request *request, struct sta
         refuse(intake, request, STATUS_FULL, "too many hits are on their way: send it again");
         return;
     }
-    *wait_of(request) = (struct wait){.outstanding = 1, .source = hits[0].hit.source};
+    *wait_of(request) = (struct wait){.outstanding = 1, .source = (uint16_t)hits[0].hit.source};
     for (size_t i = 0; i < count && status == STATUS_OK; i++)
         status = take_one(intake, request, &hits[i]);
     let_go(intake, request, status);

@@ -46,22 +46,40 @@ static slice origin_of(const struct http_request *request)
     return http_field(request, SLICE("origin"));
 }
 
-bool replies_origin_is_ours(const struct replies *replies, const struct http_request *request)
+/* In request->handler_data[1]. */
+enum origin { ORIGIN_UNKNOWN, ORIGIN_ABSENT, ORIGIN_HIDDEN, ORIGIN_OURS, ORIGIN_STRANGE };
+
+static enum origin judge_origin(const struct replies *replies, slice origin)
 {
-    slice origin = origin_of(request);
-    return origin.len == 0 || slice_equals(origin, SLICE("null")) || is_site(replies, origin);
+    if (origin.len == 0)
+        return ORIGIN_ABSENT;
+    if (slice_equals(origin, SLICE("null")))
+        return ORIGIN_HIDDEN;
+    return is_site(replies, origin) ? ORIGIN_OURS : ORIGIN_STRANGE;
 }
 
-static void add_origin(const struct replies *replies, const struct http_request *request, struct buf *fields)
+static enum origin find_origin(const struct replies *replies, struct http_request *request)
 {
-    slice origin = origin_of(request);
-    if (origin.len == 0)
+    if (request->handler_data[1] == ORIGIN_UNKNOWN)
+        request->handler_data[1] = judge_origin(replies, origin_of(request));
+    return (enum origin)request->handler_data[1];
+}
+
+bool replies_origin_is_ours(const struct replies *replies, struct http_request *request)
+{
+    return find_origin(replies, request) != ORIGIN_STRANGE;
+}
+
+static void add_origin(const struct replies *replies, struct http_request *request, struct buf *fields)
+{
+    enum origin origin = find_origin(replies, request);
+    if (origin == ORIGIN_ABSENT)
         return;
     buf_add(fields, SLICE("Vary: Origin\r\n"));
-    if (!is_site(replies, origin))
+    if (origin != ORIGIN_OURS)
         return;
     buf_add(fields, SLICE("Access-Control-Allow-Credentials: true\r\nAccess-Control-Allow-Origin: "));
-    buf_add(fields, origin);
+    buf_add(fields, origin_of(request));
     buf_add(fields, SLICE("\r\n"));
 }
 
@@ -125,6 +143,6 @@ void replies_preflight(const struct replies *replies, struct http_request *reque
     static const slice leave = SLICE("Access-Control-Allow-Methods: GET, POST, OPTIONS\r\n"
                                      "Access-Control-Allow-Headers: content-type\r\n"
                                      "Access-Control-Max-Age: 86400\r\n");
-    bool is_ours = is_site(replies, origin_of(request));
+    bool is_ours = find_origin(replies, request) == ORIGIN_OURS;
     send_reply(replies, request, (struct http_reply){.status = 204}, is_ours ? leave : (slice){NULL, 0});
 }

@@ -2,8 +2,9 @@
  * replies: everything the collector says to those who send hits, and one table of statuses.
  *
  * All replies carry Cache-Control: no-store, Cross-Origin-Resource-Policy: cross-origin and, when the Origin
- * is a site of ours, its CORS fields, so that a page can read even a refusal. The request is answered and
- * gone when these return. Borrows the sites. Loop thread only. */
+ * is a site of ours, its CORS fields, so that a page can read even a refusal. Whether it is one is found out
+ * once a request and kept in its handler_data[1]. The request is answered and gone when these return. Borrows
+ * the sites. Loop thread only. */
 #ifndef COLLECTOR_REPLIES_H
 #define COLLECTOR_REPLIES_H
 
@@ -26,6 +27,6 @@ void replies_refuse_type(const struct replies *replies, struct http_request *req
 void replies_preflight(const struct replies *replies, struct http_request *request);
 /* Does the Origin field, where there is one, name a site of ours? "null" (a page that hides where it is, by
  * its referrer policy or as a sandboxed frame) counts as no Origin. */
-bool replies_origin_is_ours(const struct replies *replies, const struct http_request *request);
+bool replies_origin_is_ours(const struct replies *replies, struct http_request *request);
 
 #endif

@@ -33,9 +33,11 @@ static slice first_language(slice accept_language)
 void visit_read(const struct http_request *request, enum hit_source source, ip_address client,
                 struct buf *scratch, struct visit *visit)
 {
-    uint32_t flags = headers_flags(request);
-    slice agent = http_field(request, SLICE("user-agent"));
-    slice language = first_language(http_field(request, SLICE("accept-language")));
+    struct headers headers;
+    headers_read(request, &headers);
+    uint32_t flags = headers_flags(&headers);
+    slice agent = headers.values[HEADER_USER_AGENT];
+    slice language = first_language(headers.values[HEADER_ACCEPT_LANGUAGE]);
     if (agent.len == 0)
         flags |= HIT_FLAG_NO_AGENT;
     if (bots_is_named(agent))
@@ -46,7 +48,7 @@ void visit_read(const struct http_request *request, enum hit_source source, ip_a
     visit->user_agent = clean(agent, HIT_MAX_USER_AGENT, scratch, &flags);
     visit->language = clean(language, HIT_MAX_LANGUAGE, scratch, &flags);
     size_t start = scratch->len;
-    headers_write(request, scratch);
+    headers_write(&headers, scratch);
     visit->headers = slice_from(buf_slice(scratch), start);
     visit->flags = flags;
     MUST(!scratch->overflowed);
