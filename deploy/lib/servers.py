@@ -61,6 +61,7 @@ class Server:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.log = self.folder / f"{self.name}.log"
         self.detached = detached
+        self.on_spawned = None  # called with the server at the first moment of each process
         self.process = None
 
     def spawn(self, command, user=None, env=None):
@@ -69,6 +70,8 @@ class Server:
                 [str(part) for part in command], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder,
                 env=env, user=user, group=user, extra_groups=[] if user else None, start_new_session=True,
                 preexec_fn=None if self.detached else _die_with_parent)
+        if self.on_spawned:
+            self.on_spawned(self)
 
     @property
     def pid(self):
@@ -215,6 +218,23 @@ class Postgres(Server):
                               check=True, text=True, stdout=subprocess.PIPE).stdout.strip()
 
 
+def fetch(port, path):
+    """(status, text) of a listener on loopback; (0, reason) without an answer."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as reply:
+            return reply.status, reply.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+    except OSError as error:
+        return 0, str(error)
+
+
+def fetch_metrics(port):
+    """{name or name{labels}: value} of an admin listener"""
+    lines = (line for line in fetch(port, "/metrics")[1].splitlines() if line and not line.startswith("#"))
+    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
+
+
 class Program(Server):
     """One of our programs. settings: {"section.key": value}; admin: its admin listener's port."""
 
@@ -238,26 +258,17 @@ class Program(Server):
         return self
 
     def fetch(self, path):
-        """(status, text) of the admin listener; (0, reason) without an answer."""
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}{path}", timeout=10) as reply:
-                return reply.status, reply.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
-        except OSError as error:
-            return 0, str(error)
+        return fetch(self.admin, path)
 
     def is_ready(self):
         return self.fetch("/readyz")[0] == 200
 
     def metrics(self):
-        """{name or name{labels}: value}"""
-        lines = (line for line in self.fetch("/metrics")[1].splitlines() if line and not line.startswith("#"))
-        return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
+        return fetch_metrics(self.admin)
 
 
 class Nginx(Server):
-    """nginx with a configuration of ours. root: the pages it serves."""
+    """nginx with a configuration of ours. Its workers stay the user who started it, so that they may read what he may."""
 
     name = "nginx"
 
@@ -269,6 +280,7 @@ class Nginx(Server):
 
     def start(self, port):
         binary = shutil.which("nginx") or "/usr/sbin/nginx"
-        self.spawn([binary, "-p", self.folder, "-c", self.configuration, "-e", self.log, "-g", "daemon off;"])
+        self.spawn([binary, "-p", self.folder, "-c", self.configuration, "-e", self.log, "-g",
+                    "daemon off;" + (" user root;" if os.geteuid() == 0 else "")])
         self.wait_ready(lambda: can_connect(port))
         return self

@@ -8,9 +8,9 @@ import pathlib
 import shutil
 import signal
 
-from servers import Nginx, Server, free_ports
+from servers import Server, free_ports
+from shop import Shop
 
-DEMO = pathlib.Path(__file__).resolve().parents[3] / "deploy/demo"
 VISITOR = "81.2.69.160"
 _EDGE = """
     set_real_ip_from 127.0.0.1; real_ip_header X-Forwarded-For;
@@ -18,7 +18,7 @@ _EDGE = """
         listen 127.0.0.1:@EDGE@;
         set_real_ip_from 192.0.2.1;           # nobody: this server sees the peer itself
         location / {
-            proxy_pass http://127.0.0.1:@PORT@;
+            proxy_pass http://127.0.0.1:@SHOP@;
             proxy_set_header Host $http_host;
             proxy_set_header X-Forwarded-For "$http_x_forwarded_for, @VISITOR@";
         }
@@ -32,21 +32,17 @@ _EDGE = """
 """
 
 
-class Web(Nginx):
+class Web(Shop):
     def __init__(self, folder):
-        self.shop_port, self.port = free_ports(2)
+        shop_port, self.port = free_ports(2)
         self.mirror = pathlib.Path(folder) / "mirror.sock"
-        super().__init__(folder, "")
+        super().__init__(folder, shop_port)
 
     def serve(self, collector):
-        names = {"COLLECTOR": collector.port, "MIRROR": self.mirror, "PORT": self.shop_port, "SITE": DEMO / "site",
-                 "EDGE": self.port, "VISITOR": VISITOR}
-        text = (DEMO / "nginx.conf").read_text().replace("http {", "http {" + _EDGE, 1)
-        for name, value in names.items():
-            text = text.replace(f"@{name}@", str(value))
-        if os.geteuid() == 0:
-            text = "user root;\n" + text
-        self.configuration.write_text(text)
+        edge = _EDGE
+        for name, value in {"EDGE": self.port, "SHOP": self.shop_port, "VISITOR": VISITOR}.items():
+            edge = edge.replace(f"@{name}@", str(value))
+        self.configure(collector.port, self.mirror, edge)
         return self.start(self.port)
 
     def url(self, path, host="shop.example"):
