@@ -19,11 +19,29 @@ static char lower(char c)
     return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
 
+/* Eight bytes at once: a difference is harmless where it is the bit between two cases of a letter. */
+static bool are_eight_alike(const char *a, const char *b)
+{
+    const uint64_t each = UINT64_C(0x0101010101010101);
+    uint64_t x, y;
+    memcpy(&x, a, sizeof(x));
+    memcpy(&y, b, sizeof(y));
+    uint64_t differing = x ^ y, small = x | each * 0x20;
+    uint64_t from_a = (small | each * 0x80) - each * 'a'; /* bit 7: 'a' or more */
+    uint64_t to_z = (each * ('z' + 0x80)) - (small & ~(each * 0x80));
+    uint64_t letters = from_a & to_z & ~x & each * 0x80;
+    return (differing & ~(letters >> 2)) == 0;
+}
+
 bool slice_equals_nocase(slice a, slice b)
 {
     if (a.len != b.len)
         return false;
-    for (size_t i = 0; i < a.len; i++)
+    size_t i = 0;
+    for (; a.len - i >= sizeof(uint64_t); i += sizeof(uint64_t))
+        if (!are_eight_alike(a.data + i, b.data + i))
+            return false;
+    for (; i < a.len; i++)
         if (lower(a.data[i]) != lower(b.data[i]))
             return false;
     return true;

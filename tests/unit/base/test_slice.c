@@ -176,6 +176,26 @@ static void going_past_the_end_stops(void **state)
     assert_int_equal(child_signal(head_too_far, &s), SIGABRT);
 }
 
+static bool is_letter(int c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+static void cases_are_alike_for_letters_only(void **state)
+{
+    (void)state;
+    for (int x = 0; x < 256; x++) {
+        for (int y = 0; y < 256; y++) {
+            bool is_alike = x == y || (is_letter(x) && (x ^ y) == 0x20);
+            char a[] = "User-Agent-x", b[] = "uSER-aGENT-X";
+            size_t at = (size_t)(x + y) % 12; /* in the first eight bytes and behind them */
+            a[at] = (char)x;
+            b[at] = (char)y;
+            assert_int_equal(slice_equals_nocase((slice){a, 12}, (slice){b, 12}), is_alike);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -186,6 +206,7 @@ int main(void)
         cmocka_unit_test(numbers_are_those_of_strtoll),
         cmocka_unit_test(numbers_keep_to_their_limits),
         cmocka_unit_test(going_past_the_end_stops),
+        cmocka_unit_test(cases_are_alike_for_letters_only),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
