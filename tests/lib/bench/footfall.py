@@ -100,8 +100,8 @@ class Programs:
     def _folder(self):
         return self.folder / f"program{len(self.all)}"
 
-    def collector(self, topic, **settings):
-        return self._added(Collector(self._folder(), self.kafka, topic, **settings)).start()
+    def collector(self, topic, ready=True, **settings):
+        return self._added(Collector(self._folder(), self.kafka, topic, **settings)).start(wait=ready)
 
     def aggregator(self, topic, database, failpoint="", ready=True, **settings):
         """ready: wait until it is; one with a failpoint may never be."""

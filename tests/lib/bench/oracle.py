@@ -7,8 +7,8 @@ import io
 from bench.hits import GAP_MS
 
 _HITS = """
-CREATE SCHEMA IF NOT EXISTS oracle;
-DROP TABLE IF EXISTS oracle.hits CASCADE;
+DROP SCHEMA IF EXISTS oracle CASCADE;
+CREATE SCHEMA oracle;
 CREATE TABLE oracle.hits (ip varchar, host varchar, url varchar, referrer varchar, agent varchar, event_timestamp timestamp(3));
 CREATE VIEW oracle.events AS SELECT ip, host, url, referrer, agent, event_timestamp FROM oracle.hits;
 CREATE VIEW oracle.sessions AS

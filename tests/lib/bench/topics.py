@@ -6,6 +6,8 @@ import json
 import confluent_kafka
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from servers import wait_until
+
 REPLY_S = 60  # of a broker on a busy machine
 
 Message = collections.namedtuple("Message", "partition key value headers", defaults=(None,))
@@ -22,7 +24,14 @@ class Topic:
         client = AdminClient({"bootstrap.servers": self.kafka.brokers})
         made = client.create_topics([NewTopic(self.name, self.partitions, 1)], operation_timeout=REPLY_S)
         made[self.name].result(REPLY_S)
+        wait_until(self._is_led, f"leaders for {self.name}")
         return self
+
+    def _is_led(self):
+        try:
+            return self.watermarks()
+        except confluent_kafka.KafkaException:
+            return None
 
     def produce(self, messages):
         """Stores them all, in this order within each partition; returns how many."""

@@ -9,7 +9,7 @@ import shutil
 import signal
 
 from servers import Server, free_ports
-from shop import Shop
+from shop import DEPLOY, Shop
 
 VISITOR = "81.2.69.160"
 _EDGE = """
@@ -29,18 +29,24 @@ _EDGE = """
                         <script>addEventListener('load', () => history.pushState(null, '', '/walk.html/further'))</script>";
         }
     }
+    server {                                  # a site that nginx counts, without any script
+        listen 127.0.0.1:@SILENT@;
+        root @SITE@;
+        include footfall-mirror.conf;
+    }
 """
 
 
 class Web(Shop):
     def __init__(self, folder):
-        shop_port, self.port = free_ports(2)
+        shop_port, self.port, self.silent_port = free_ports(3)
         self.mirror = pathlib.Path(folder) / "mirror.sock"
         super().__init__(folder, shop_port)
 
     def serve(self, collector):
         edge = _EDGE
-        for name, value in {"EDGE": self.port, "SHOP": self.shop_port, "VISITOR": VISITOR}.items():
+        for name, value in {"EDGE": self.port, "SHOP": self.shop_port, "SILENT": self.silent_port, "VISITOR": VISITOR,
+                            "SITE": DEPLOY / "demo/site"}.items():
             edge = edge.replace(f"@{name}@", str(value))
         self.configure(collector.port, self.mirror, edge)
         return self.start(self.port)
