@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The aggregator killed or stopped at the worst moments: nothing is doubled, nothing is lost, nothing is stolen."""
+import signal
+
+import pytest
+
+from bench import hits, oracle
+from servers import wait_until
+
+SEED = 11
+MOMENTS = ["after_fence_check:3", "inside_copy:40", "before_commit:3", "after_commit:3"]
+
+
+@pytest.fixture(scope="module")
+def some(long):
+    return hits.make(40_000 * long, SEED)
+
+
+@pytest.fixture
+def filled(topic, some):
+    topic.produce(hits.from_collectors(some, topic.partitions, SEED))
+    return topic
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_killed(programs, filled, database, some, moment):
+    aggregator = programs.aggregator(filled, database, failpoint=moment)
+    aggregator.wait_killed()
+    assert database.value("SELECT count(*) FROM processed_events") < len(some)
+    aggregator.start_again()
+    database.wait_stored(filled)
+    oracle.check(database, some)
+
+
+def test_killed_again_and_again(programs, filled, database, some, long):
+    """Each life ends a little later in a batch than the one before."""
+    for life in range(6 * long):
+        programs.aggregator(filled, database, failpoint=MOMENTS[life % 4].split(":")[0] + f":{1 + life // 4}").wait_killed()
+    programs.aggregator(filled, database)
+    database.wait_stored(filled)
+    oracle.check(database, some)
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_stale_aggregator_writes_nothing_and_steals_nothing(programs, topic, database, some, moment):
+    """It stands still in a transaction until the group has given its partitions to another; then it goes on."""
+    half = len(some) // 2
+    messages = list(hits.from_collectors(some, topic.partitions, SEED))
+    stale = programs.aggregator(topic, database, failpoint=f"{moment}:stop")
+    topic.produce(messages[:half])
+    stale.wait_stopped()
+    successor = programs.aggregator(topic, database)
+    database.wait_stored(topic)
+    holders = set(database.holders(topic).values())
+    assert len(holders) == 1, "the successor holds all"
+    stale.send_signal(signal.SIGCONT)
+    # It learns that it is no member any more, joins again, and shares what there is: both work, neither is fenced off.
+    database.wait_shared(topic, 2)
+    topic.produce(messages[half:])
+    database.wait_stored(topic)
+    oracle.check(database, some)
+    assert successor.metrics()["footfall_batch_failures_total{outcome=\"fenced\"}"] == 0
+    assert "fenced" not in successor.log_text()
+
+
+def test_a_stale_aggregator_gets_nothing_while_it_is_no_member(programs, topic, database, some):
+    """Stopped from outside while it is idle, and again alive after its partitions went to another."""
+    stale = programs.aggregator(topic, database)
+    database.wait_shared(topic, 1)
+    mine = set(database.holders(topic).values())
+    stale.send_signal(signal.SIGSTOP)
+    programs.aggregator(topic, database)
+    database.wait(lambda: database.holders(topic), lambda now: not mine & set(now.values()) and len(now) == topic.partitions,
+                  "all taken over")
+    topic.produce(hits.from_collectors(some, topic.partitions, SEED))
+    database.wait_stored(topic)
+    stale.send_signal(signal.SIGCONT)
+    wait_until(lambda: stale.metrics().get("footfall_revocations_total", 0) > 0, "it hears of its loss")
+    oracle.check(database, some)
+
+
+def test_postgres_restarted_under_load(programs, topic, database, postgres, some):
+    programs.aggregator(topic, database)
+    messages = list(hits.from_collectors(some, topic.partitions, SEED))
+    step = len(messages) // 5
+    for number in range(4):
+        topic.produce(messages[number * step:(number + 1) * step])
+        postgres.stop(signal.SIGQUIT)  # immediate
+        topic.produce(messages[number * step:number * step + step // 10])  # once more: all of it is there already
+        postgres.start()
+    topic.produce(messages[4 * step:])
+    database.wait_stored(topic)
+    oracle.check(database, some)
+
+
+def test_kafka_restarted_under_load(programs, topic, database, kafka, some):
+    programs.aggregator(topic, database)
+    messages = list(hits.from_collectors(some, topic.partitions, SEED))
+    half = len(messages) // 2
+    topic.produce(messages[:half])
+    kafka.kill()
+    kafka.start()
+    topic.produce(messages[half:])
+    database.wait_stored(topic)
+    oracle.check(database, some)

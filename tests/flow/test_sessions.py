@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hits and sessions in Postgres are exactly those of the messages in Kafka, whatever happens on the way."""
+import pytest
+
+from bench import hits, oracle
+
+COUNT = 200_000
+SEED = 20250202
+
+
+@pytest.fixture(scope="module")
+def some(long):
+    return hits.make(COUNT * long, SEED)
+
+
+def publish(topic, some):
+    """As three collectors do, some of it twice."""
+    assert topic.produce(hits.from_collectors(some, topic.partitions, SEED)) > len(some)
+
+
+def publish_old(topic, some):
+    assert topic.produce(hits.from_old_producers(some, topic.partitions)) == len(some)
+
+
+def check(database, topic, some):
+    database.wait_stored(topic)
+    oracle.check(database, some)
+
+
+@pytest.mark.parametrize("producers", [publish, publish_old], ids=["collectors", "old producers"])
+def test_one_aggregator(programs, topic, database, some, producers):
+    producers(topic, some)
+    programs.aggregator(topic, database)
+    check(database, topic, some)
+    oracle.wait_all_closed(database)
+    oracle.check(database, some)
+    assert database.value("SELECT count(*) FROM rejected_hits") == 0
+
+
+@pytest.mark.parametrize("producers", [publish, publish_old], ids=["collectors", "old producers"])
+def test_three_aggregators(programs, topic, database, some, producers):
+    three = [programs.aggregator(topic, database) for _ in range(3)]
+    database.wait_shared(topic, 3)
+    producers(topic, some)
+    check(database, topic, some)
+    assert all(each.metrics()["footfall_hits_total"] > 0 for each in three)
+
+
+@pytest.mark.parametrize("producers", [publish, publish_old], ids=["collectors", "old producers"])
+def test_ended_and_started_in_the_middle(programs, topic, database, some, producers):
+    producers(topic, some)
+    aggregator = programs.aggregator(topic, database, failpoint="before_commit:12:stop")
+    aggregator.wait_stopped()
+    assert 0 < database.value("SELECT count(*) FROM processed_events") < len(some)
+    aggregator.stop_well()  # a transaction is under way
+    aggregator.start_again()
+    check(database, topic, some)
+
+
+def test_members_come_and_go(programs, topic, database, some):
+    first = programs.aggregator(topic, database)
+    database.wait_shared(topic, 1)
+    half = len(some) // 2
+    messages = list(hits.from_collectors(some, topic.partitions, SEED))
+    topic.produce(messages[:half])
+    second = programs.aggregator(topic, database)
+    database.wait_shared(topic, 2)
+    topic.produce(messages[half:])
+    first.stop_well()
+    third = programs.aggregator(topic, database)
+    second.kill()
+    check(database, topic, some)
+    assert third.metrics()["footfall_partitions_held"] == topic.partitions
+
+
+def test_late_hits_amend_sessions_that_are_stored(programs, topic, database):
+    """Every second hit comes when all sessions of the first ones are closed."""
+    some = sorted(hits.make(20_000, SEED))
+    early, late = some[::2], some[1::2]
+    programs.aggregator(topic, database)
+    topic.produce(hits.from_collectors(early, topic.partitions, 1))
+    database.wait_stored(topic)
+    oracle.wait_all_closed(database)
+    oracle.check(database, early)
+    topic.produce(hits.from_collectors(late, topic.partitions, 2))
+    check(database, topic, some)
+    oracle.wait_all_closed(database)
+    oracle.check(database, some)
