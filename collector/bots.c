@@ -2,72 +2,74 @@
  * bots: see the header. */
 #include "collector/bots.h"
 
+enum { MAX_WORDS = 4, LETTERS = 32 /* 26, and what else five bits make of other characters */ };
+
 #define LETTER(c) (1u << ((c) - 'a'))
 
-/* Words by first letter, in lower case, each ended by a NUL, and which second letters they have: nearly every
- * place in an agent is passed over by these two. Robots leave their address, browsers do not: http:// */
+/* Words by first letter, in lower case, and which second letters they have: nearly every place in an agent is
+ * passed over by these two. Robots leave their address, browsers do not: http:// */
 static const struct {
     uint32_t second_letters;
-    const char *words;
-} by_letter[26] = {
-    ['a' - 'a'] = {LETTER('p') | LETTER('r'), "apache-httpclient\0archiver\0"},
-    ['b' - 'a'] = {LETTER('o') | LETTER('y'), "bot\0bytespider\0"},
-    ['c' - 'a'] = {LETTER('r') | LETTER('u'), "crawl\0curl/\0"},
-    ['f' - 'a'] = {LETTER('a') | LETTER('e'), "facebookexternalhit\0fetcher\0"},
-    ['g' - 'a'] = {LETTER('o'), "go-http-client\0google-read-aloud\0"},
-    ['h' - 'a'] = {LETTER('e') | LETTER('t'), "headlesschrome\0http://\0https://\0httpclient\0"},
-    ['j' - 'a'] = {LETTER('a'), "java/\0"},
-    ['l' - 'a'] = {LETTER('i'), "libwww\0lighthouse\0"},
-    ['m' - 'a'] = {LETTER('e') | LETTER('o'), "mediapartners\0monitor\0"},
-    ['n' - 'a'] = {LETTER('o'), "node-fetch\0"},
-    ['o' - 'a'] = {LETTER('k'), "okhttp\0"},
+    slice words[MAX_WORDS];
+} by_letter[LETTERS] = {
+    ['a' - 'a'] = {LETTER('p') | LETTER('r'), {SLICE("apache-httpclient"), SLICE("archiver")}},
+    ['b' - 'a'] = {LETTER('o') | LETTER('y'), {SLICE("bot"), SLICE("bytespider")}},
+    ['c' - 'a'] = {LETTER('r') | LETTER('u'), {SLICE("crawl"), SLICE("curl/")}},
+    ['f' - 'a'] = {LETTER('a') | LETTER('e'), {SLICE("facebookexternalhit"), SLICE("fetcher")}},
+    ['g' - 'a'] = {LETTER('o'), {SLICE("go-http-client"), SLICE("google-read-aloud")}},
+    ['h' - 'a'] = {LETTER('e') | LETTER('t'),
+                   {SLICE("headlesschrome"), SLICE("http://"), SLICE("https://"), SLICE("httpclient")}},
+    ['j' - 'a'] = {LETTER('a'), {SLICE("java/")}},
+    ['l' - 'a'] = {LETTER('i'), {SLICE("libwww"), SLICE("lighthouse")}},
+    ['m' - 'a'] = {LETTER('e') | LETTER('o'), {SLICE("mediapartners"), SLICE("monitor")}},
+    ['n' - 'a'] = {LETTER('o'), {SLICE("node-fetch")}},
+    ['o' - 'a'] = {LETTER('k'), {SLICE("okhttp")}},
     ['p' - 'a'] = {LETTER('h') | LETTER('i') | LETTER('l') | LETTER('y'),
-                   "phantomjs\0pingdom\0playwright\0python\0"},
-    ['r' - 'a'] = {LETTER('u'), "ruby\0"},
-    ['s' - 'a'] = {LETTER('c') | LETTER('l') | LETTER('p'), "scrap\0slurp\0spider\0"},
-    ['v' - 'a'] = {LETTER('a'), "validator\0"},
-    ['w' - 'a'] = {LETTER('e') | LETTER('g'), "web preview\0wget\0"},
+                   {SLICE("phantomjs"), SLICE("pingdom"), SLICE("playwright"), SLICE("python")}},
+    ['r' - 'a'] = {LETTER('u'), {SLICE("ruby")}},
+    ['s' - 'a'] = {LETTER('c') | LETTER('l') | LETTER('p'),
+                   {SLICE("scrap"), SLICE("slurp"), SLICE("spider")}},
+    ['v' - 'a'] = {LETTER('a'), {SLICE("validator")}},
+    ['w' - 'a'] = {LETTER('e') | LETTER('g'), {SLICE("web preview"), SLICE("wget")}},
 };
 
-static char lower(char c)
+/* 0 … 25 for a letter of either case; other characters fall anywhere: words are compared in full. */
+static unsigned letter_of(char c)
 {
-    return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
+    return ((unsigned char)c - (unsigned)'a') % LETTERS;
 }
 
 /* Cubot makes telephones. */
-static bool is_telephone(slice agent, size_t at)
+static bool is_telephone(slice agent, size_t at, slice word)
 {
-    return at >= 2 && lower(agent.data[at - 1]) == 'u' && lower(agent.data[at - 2]) == 'c' &&
-           lower(agent.data[at]) == 'b';
+    return slice_equals(word, SLICE("bot")) && at >= 2 &&
+           slice_equals_nocase(slice_head(slice_from(agent, at - 2), 2), SLICE("cu"));
 }
 
-static bool stands_at(slice agent, size_t at, const char *word)
+static bool stands_at(slice agent, size_t at, slice word)
 {
-    size_t i = 0;
-    while (word[i] != '\0' && at + i < agent.len && lower(agent.data[at + i]) == word[i])
-        i++;
-    return word[i] == '\0';
+    return agent.len - at >= word.len && (agent.data[at + 2] | 0x20) == word.data[2] &&
+           slice_equals_nocase(slice_head(slice_from(agent, at), word.len), word) &&
+           !is_telephone(agent, at, word);
 }
 
-static bool any_stands_at(slice agent, size_t at, const char *word)
+static bool any_stands_at(slice agent, size_t at, unsigned letter)
 {
-    while (*word != '\0') {
-        if (stands_at(agent, at, word))
-            return !is_telephone(agent, at);
-        while (*word++ != '\0')
-            ;
-    }
+    const slice *word = by_letter[letter].words;
+    for (size_t i = 0; i < MAX_WORDS && word[i].len > 0; i++)
+        if (stands_at(agent, at, word[i]))
+            return true;
     return false;
 }
 
 bool bots_is_named(slice agent)
 {
-    unsigned first = 26, second; /* 26 and more: no letter */
-    for (size_t at = 0; at < agent.len; first = second, at++) {
-        second = ((unsigned char)agent.data[at] | 0x20u) - 'a';
-        if (first < 26 && second < 26 && (by_letter[first].second_letters & 1u << second) &&
-            any_stands_at(agent, at - 1, by_letter[first].words))
+    unsigned first = LETTERS - 1; /* which begins no word */
+    for (size_t at = 0; at < agent.len; at++) {
+        unsigned second = letter_of(agent.data[at]);
+        if (by_letter[first].second_letters >> second & 1 && any_stands_at(agent, at - 1, first))
             return true;
+        first = second;
     }
     return false;
 }

@@ -4,6 +4,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
@@ -225,6 +226,58 @@ static void headers_never_outgrow_their_limit(void **state)
     assert_true(slice_starts_with(buf_slice(&out), SLICE("{\"sec-gpc\":\"1\",\"sec-purpose\":")));
 }
 
+/* Every word of the list, so that none is hidden by a wrong second letter. */
+static void every_word_is_found_anywhere(void **state)
+{
+    static const char *const words[] = {
+        "Apache-HttpClient",
+        "archiver",
+        "bot",
+        "Bytespider",
+        "crawl",
+        "curl/",
+        "facebookexternalhit",
+        "fetcher",
+        "Go-http-client",
+        "Google-Read-Aloud",
+        "HeadlessChrome",
+        "http://",
+        "https://",
+        "HttpClient",
+        "java/",
+        "libwww",
+        "Lighthouse",
+        "Mediapartners",
+        "monitor",
+        "node-fetch",
+        "okhttp",
+        "PhantomJS",
+        "pingdom",
+        "playwright",
+        "python",
+        "ruby",
+        "scrap",
+        "slurp",
+        "spider",
+        "validator",
+        "Web Preview",
+        "wget",
+    };
+    char agent[128];
+    (void)state;
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        for (int place = 0; place < 3; place++) {
+            snprintf(agent, sizeof(agent), "%s%s%s", place > 0 ? "Mozilla/5.0 x" : "", words[i],
+                     place < 2 ? " (y)" : "");
+            if (!bots_is_named(slice_of(agent)))
+                fail_msg("%s passes for a person", agent);
+            agent[strlen(agent) - (place < 2 ? 4 : 0) - 1] = '\0'; /* its last letter gone */
+            if (strcmp(words[i], "https://") != 0 && bots_is_named(slice_of(agent)))
+                fail_msg("%s passes for a robot", agent);
+        }
+    }
+}
+
 static void robots_call_themselves_so(void **state)
 {
     static const char *const robots[] = {
@@ -270,6 +323,7 @@ int main(void)
         cmocka_unit_test(only_listed_headers_are_kept),
         cmocka_unit_test(headers_never_outgrow_their_limit),
         cmocka_unit_test(robots_call_themselves_so),
+        cmocka_unit_test(every_word_is_found_anywhere),
     };
     return cmocka_run_group_tests(tests, make_sites, free_sites);
 }
