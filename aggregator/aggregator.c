@@ -18,6 +18,7 @@
 
 enum {
     TICK_MS = 100,
+    STALL_MS = 5000, /* half of the group's session timeout */
     ENDS_EVERY_MS = 5000,
     MESSAGES_A_TURN = 500, /* about a millisecond: sockets and the admin listener are not kept waiting */
     RETRY_MIN_MS = 100,
@@ -69,6 +70,18 @@ static void read_messages(struct aggregator *aggregator)
 
 /* ---- Turns ---- */
 
+void aggregator_look_at_clock(struct aggregator *aggregator)
+{
+    mono_ms now = mono_now();
+    int64_t still_ms = now.ms - aggregator->now.ms;
+    aggregator->now = now;
+    if (still_ms < STALL_MS)
+        return;
+    aggregator->claim_at = (mono_ms){now.ms + ASSIGNMENT_COOLING_MS};
+    log_warning(&aggregator->log, "stalled", "nothing ran for %lld ms; nothing is claimed for %d ms",
+                (long long)still_ms, ASSIGNMENT_COOLING_MS);
+}
+
 static void on_due(uv_timer_t *timer)
 {
     aggregator_turn(timer->data);
@@ -96,7 +109,7 @@ static void finish_stop(struct aggregator *aggregator);
 
 void aggregator_turn(struct aggregator *aggregator)
 {
-    aggregator->now = mono_now();
+    aggregator_look_at_clock(aggregator);
     if (aggregator->is_stopping) {
         uv_timer_start(&aggregator->due, on_due, TICK_MS, 0);
         if (!store_is_busy(aggregator->store) || aggregator->now.ms >= aggregator->stop_at.ms)
@@ -177,6 +190,7 @@ static void on_assigned(void *context, const int *partitions, size_t count)
     struct aggregator *aggregator = context;
     metrics_add(aggregator->options.metrics, METRICS_ASSIGNMENTS, 1);
     log_info(&aggregator->log, "assigned", "the group gave us %zu partitions", count);
+    aggregator->claim_at = aggregator->now; /* the group knows us */
     if (!assignment_set(&aggregator->assignment, partitions, count, aggregator->now))
         log_error(
             &aggregator->log, "partitions_unknown",
@@ -226,6 +240,25 @@ static void start_handles(struct uv_loop_s *loop, struct aggregator *aggregator)
     uv_timer_start(&aggregator->tick, on_tick, TICK_MS, TICK_MS);
 }
 
+static struct feed_options feed_options_of(const struct configuration *configuration,
+                                           const struct settings *settings)
+{
+    return (struct feed_options){
+        .brokers = configuration->kafka_brokers,
+        .topic = configuration->kafka_topic,
+        .group = configuration->kafka_group,
+        .instance = configuration->kafka_instance,
+        .settings = settings,
+    };
+}
+
+enum status aggregator_check(const struct configuration *configuration, const struct settings *settings,
+                             struct why *why)
+{
+    struct feed_options options = feed_options_of(configuration, settings);
+    return feed_check(&options, why);
+}
+
 static struct feed *start_feed(struct uv_loop_s *loop, struct aggregator *aggregator, struct why *why)
 {
     static const struct feed_events events = {
@@ -237,14 +270,9 @@ static struct feed *start_feed(struct uv_loop_s *loop, struct aggregator *aggreg
         .on_cluster = on_cluster,
         .on_wake = on_wake,
     };
-    const struct configuration *configuration = aggregator->options.configuration;
-    struct feed_options options = {
-        .brokers = configuration->kafka_brokers,
-        .topic = configuration->kafka_topic,
-        .group = aggregator->options.group,
-        .instance = configuration->kafka_instance,
-        .settings = aggregator->options.settings,
-    };
+    struct feed_options options =
+        feed_options_of(aggregator->options.configuration, aggregator->options.settings);
+    options.group = aggregator->options.group;
     return feed_start(loop, &options, &events, aggregator, why);
 }
 
@@ -277,7 +305,8 @@ struct aggregator *aggregator_start(struct uv_loop_s *loop, const struct aggrega
     aggregator->backoff = (struct backoff){.min_ms = RETRY_MIN_MS, .max_ms = RETRY_MAX_MS};
     aggregator->filling = &aggregator->loads[0];
     aggregator->writing = &aggregator->loads[1];
-    aggregator->committed_at = mono_now();
+    aggregator->now = mono_now();
+    aggregator->committed_at = aggregator->now;
     aggregator->is_postgres_up = true;
     start_handles(loop, aggregator);
     return aggregator;

@@ -29,6 +29,9 @@ struct aggregator_options { /* all borrowed for the aggregator's life */
     struct metrics *metrics;
 };
 
+/* Whether Kafka's client takes the settings: before anything is waited for. */
+enum status aggregator_check(const struct configuration *configuration, const struct settings *settings,
+                             struct why *why) MUST_CHECK;
 /* NULL and *why when Kafka's client cannot be set up. */
 struct aggregator *aggregator_start(struct uv_loop_s *loop, const struct aggregator_options *options,
                                     struct why *why);

@@ -26,7 +26,7 @@ struct aggregator {
     struct store *store;
     struct merge *merge;
     struct intake intake;
-    mono_ms now; /* of this turn */
+    mono_ms now; /* of this turn: aggregator_look_at_clock */
 
     /* Set when the broker has told how many partitions the topic has: 0 before. */
     int partition_count;
@@ -42,6 +42,7 @@ struct aggregator {
     struct pace pace;
     struct backoff backoff;
     mono_ms resume_at;    /* nothing is asked of Postgres before */
+    mono_ms claim_at;     /* nothing is claimed before: we stood still */
     mono_ms committed_at; /* the last batch */
     mono_ms ends_asked_at;
     int claiming;   /* the partition under way */
@@ -62,6 +63,10 @@ struct aggregator {
     void *stopped_context;
 };
 
+/* To be called first by whatever the loop calls. When we stood still for long, the group may have given our
+ * partitions to somebody else, and we would steal them back: nothing is claimed until it had time to say so.
+ */
+void aggregator_look_at_clock(struct aggregator *aggregator);
 /* Lets everything go on that can: reads, and starts the store's next work when it is idle. */
 void aggregator_turn(struct aggregator *aggregator);
 /* A person is needed for this partition: it is not read any more. */

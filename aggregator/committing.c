@@ -140,7 +140,7 @@ static void note_success(struct aggregator *aggregator)
 static void on_claimed(void *context, const struct store_result *result, struct claim *claim)
 {
     struct aggregator *aggregator = context;
-    aggregator->now = mono_now();
+    aggregator_look_at_clock(aggregator);
     if (result->outcome == STORE_DONE) {
         note_success(aggregator);
         metrics_add(aggregator->options.metrics, METRICS_CLAIMS, 1);
@@ -200,7 +200,7 @@ static void note_committed(struct aggregator *aggregator)
 static void on_written(void *context, const struct store_result *result)
 {
     struct aggregator *aggregator = context;
-    aggregator->now = mono_now();
+    aggregator_look_at_clock(aggregator);
     if (result->outcome == STORE_DONE)
         note_committed(aggregator);
     else if (!is_stale(aggregator) || result->outcome == STORE_RETRY)
@@ -279,7 +279,7 @@ int64_t committing_wait_ms(const struct aggregator *aggregator)
 static void on_peeked(void *context, const struct store_result *result)
 {
     struct aggregator *aggregator = context;
-    aggregator->now = mono_now();
+    aggregator_look_at_clock(aggregator);
     if (result->outcome == STORE_DONE)
         aggregator->is_upkeep_due = true; /* takes what was found */
     else if (!is_stale(aggregator) || result->outcome == STORE_RETRY)
@@ -314,12 +314,18 @@ static void keep_up(struct aggregator *aggregator)
         write_batch(aggregator);
 }
 
+static int find_claimable(const struct aggregator *aggregator)
+{
+    bool may_claim = aggregator->now.ms >= aggregator->claim_at.ms;
+    return may_claim ? assignment_find_due(&aggregator->assignment, aggregator->now) : -1;
+}
+
 void committing_start(struct aggregator *aggregator)
 {
     assignment_bury(&aggregator->assignment);
     if (aggregator->now.ms < aggregator->resume_at.ms)
         return;
-    int partition = assignment_find_due(&aggregator->assignment, aggregator->now);
+    int partition = find_claimable(aggregator);
     if (partition >= 0) {
         claim(aggregator, partition);
         return;

@@ -73,6 +73,15 @@ static rd_kafka_conf_t *make_conf(const struct feed_options *options, struct why
     return conf;
 }
 
+enum status feed_check(const struct feed_options *options, struct why *why)
+{
+    rd_kafka_conf_t *conf = make_conf(options, why);
+    if (conf == NULL)
+        return STATUS_MALFORMED;
+    rd_kafka_conf_destroy(conf);
+    return STATUS_OK;
+}
+
 static const struct feed_client_events client_events;
 
 static struct feed_client *open_client(struct feed *feed, struct why *why)

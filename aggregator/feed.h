@@ -47,6 +47,9 @@ struct feed_options { /* borrowed for the feed's life */
     const struct settings *settings; /* for [rdkafka] */
 };
 
+/* Whether librdkafka takes what the options say (but for the group): at start, before anything else is waited
+ * for. */
+enum status feed_check(const struct feed_options *options, struct why *why) MUST_CHECK;
 struct feed *feed_start(struct uv_loop_s *loop, const struct feed_options *options,
                         const struct feed_events *events, void *context, struct why *why);
 /* Takes at most max_events from the queue; true when it ran dry. */

@@ -176,6 +176,8 @@ static void start(struct service *service)
 
 static enum status open_parts(struct service *service, struct why *why)
 {
+    if (aggregator_check(service->configuration, service->settings, why) != STATUS_OK)
+        return STATUS_MALFORMED;
     service->places = places_open(service->configuration->geo_databases, why);
     if (service->places == NULL)
         return STATUS_UNAVAILABLE;

@@ -11,13 +11,14 @@
 #include <uv.h>
 
 #include "aggregator/aggregator.h"
+#include "aggregator/assignment.h"
 #include "aggregator/migrate.h"
 #include "aggregator/place.h"
 #include "base/log.h"
 #include "tests/lib/mock_kafka.h"
 #include "tests/lib/postgres.h"
 
-enum { PARTITIONS = 4, DEADLINE_MS = 60000 };
+enum { PARTITIONS = 4, DEADLINE_MS = 60000, STALL_MS = 6000 };
 
 #define TOPIC    "hits"
 #define TEMPLATE "aggregator_template"
@@ -255,6 +256,25 @@ static void who_is_fenced_forgets_and_comes_back(void **state)
     assert_int_equal(measure(bench, METRICS_FENCED), 1);
 }
 
+/* As after SIGSTOP and SIGCONT: somebody else has one partition now, perhaps the others too. */
+static void who_stood_still_steals_nothing(void **state)
+{
+    struct bench *bench = *state;
+    produce(bench, 0, 100);
+    start(bench, 0);
+    assert_each_is_stored_once(bench, "100");
+    postgres_do(bench->admin, "UPDATE footfall.partitions SET owner = gen_random_uuid() WHERE partition = 2");
+    produce(bench, 100, 200);
+    int64_t claims = measure(bench, METRICS_CLAIMS);
+    uv_sleep(STALL_MS); /* the loop does not turn */
+    int64_t awake_ms = mono_now().ms;
+    wait_for_metric(bench, METRICS_FENCED, 1);
+    while (measure(bench, METRICS_CLAIMS) == claims && mono_now().ms < awake_ms + DEADLINE_MS)
+        uv_run(&bench->loop, UV_RUN_ONCE);
+    assert_true(mono_now().ms - awake_ms >= ASSIGNMENT_COOLING_MS);
+    assert_each_is_stored_once(bench, "200");
+}
+
 /* Class 22, as a value that Postgres does not take would raise it. */
 static void refuse_poison(struct bench *bench)
 {
@@ -369,6 +389,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(sessions_close_without_another_message, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_lost_connection_is_made_anew, set_up, tear_down),
         cmocka_unit_test_setup_teardown(who_is_fenced_forgets_and_comes_back, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(who_stood_still_steals_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_postgres_refuses_is_found_and_rejected, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_newer_hit_halts_its_partition_alone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_changed_cluster_halts, set_up, tear_down),
