@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * backoff: how long to wait before the next attempt: doubled from one to the next, with jitter.
+ * backoff: how long to wait before the next attempt: each time a quarter longer, with jitter.
  *
- * Jitter of a quarter either way keeps several processes from coming back at the same moment. Whoever tries
- * keeps one of these and resets it on success. Any thread. */
+ * So the last wait is about a quarter of the time that passed before: who was away for a minute is found
+ * again 15 s after it came back at worst, which doubling would make a minute. Jitter of a tenth either way
+ * keeps several processes from coming back at the same moment. Whoever tries keeps one of these and resets it
+ * on success. Any thread. */
 #ifndef AGGREGATOR_BACKOFF_H
 #define AGGREGATOR_BACKOFF_H
 
