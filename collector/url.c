@@ -54,11 +54,10 @@ static bool port_is_good(slice part)
            slice_to_int64(slice_from(part, 1), 0, MAX_PORT, &port) == STATUS_OK;
 }
 
+/* User information and backslashes are no part of a host or a port: the two checks refuse them. */
 static enum status read_authority(slice authority, struct buf *scratch, slice *host)
 {
     slice port = port_part(authority);
-    if (slice_find(authority, '@') < authority.len || slice_find(authority, '\\') < authority.len)
-        return STATUS_MALFORMED;
     if (!port_is_good(port))
         return STATUS_MALFORMED;
     return hit_host_canonical(slice_head(authority, authority.len - port.len), scratch, host);

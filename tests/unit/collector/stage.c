@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -220,6 +221,28 @@ void stage_get(struct stage *stage, int fd, const char *target, const char *head
     struct buf text;
     buf_init(&text, memory, sizeof(memory));
     buf_add_format(&text, "GET %s HTTP/1.1\r\nHost: collector\r\n%s\r\n", target, head);
+    send_text(stage, fd, &text);
+}
+
+int stage_connect_unix(const char *listen)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    strcpy(address.sun_path, listen + strlen("unix:"));
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    return fd;
+}
+
+void stage_mirror(struct stage *stage, int fd, const char *method, const char *id)
+{
+    char memory[1024];
+    struct buf text;
+    buf_init(&text, memory, sizeof(memory));
+    buf_add_format(&text,
+                   "GET /v1/mirror HTTP/1.1\r\nHost: example.com\r\nX-Original-URI: /m?x\r\n"
+                   "X-Original-Method: %s\r\nX-Real-IP: 203.0.113.7\r\nX-Forwarded-Proto: https\r\n"
+                   "X-Request-ID: %s\r\n\r\n",
+                   method, id);
     send_text(stage, fd, &text);
 }
 

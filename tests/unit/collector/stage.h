@@ -59,6 +59,9 @@ void stage_make_fatal(struct stage *stage);
 /* head: further header lines, each with CRLF. */
 void stage_post(struct stage *stage, int fd, const char *head, const char *body);
 void stage_get(struct stage *stage, int fd, const char *target, const char *head);
+/* A connection to a listener on a unix socket, and a request to the mirror listener as nginx sends it. */
+int stage_connect_unix(const char *listen);
+void stage_mirror(struct stage *stage, int fd, const char *method, const char *id);
 /* The next reply on this connection; static memory. */
 const struct stage_reply *stage_read_reply(struct stage *stage, int fd);
 void stage_expect(struct stage *stage, int fd, int status);

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/un.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -208,35 +207,20 @@ static void preflights_give_leave_to_sites_only(void **state)
     stage_end(&stage);
 }
 
-#define MIRRORED(id, method)                                                                                 \
-    "GET /v1/mirror HTTP/1.1\r\nHost: example.com\r\nX-Original-URI: /m?x\r\nX-Original-Method: " method     \
-    "\r\nX-Real-IP: 203.0.113.7\r\nX-Forwarded-Proto: https\r\nX-Request-ID: " id "\r\n\r\n"
-
-static int connect_unix(const char *listen)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    strcpy(address.sun_path, listen + strlen("unix:"));
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-    return fd;
-}
-
 static void mirrored_requests_are_stored_once(void **state)
 {
-    static const slice first = SLICE(MIRRORED("00112233445566778899aabbccddeeff", "GET"));
-    static const slice head = SLICE(MIRRORED("10112233445566778899aabbccddeeff", "HEAD"));
     char folder[] = "/tmp/collector-stage-XXXXXX", listen[128];
     (void)state;
     assert_non_null(mkdtemp(folder));
     snprintf(listen, sizeof(listen), "mirror.listen=unix:%s/mirror.sock", folder);
     stage_start(&stage, (const char *const[]){listen, NULL});
     stage_wait_ready(&stage);
-    int fd = connect_unix(stage.values.mirror_listen);
-    bench_send(&stage.bench, fd, first);
+    int fd = stage_connect_unix(stage.values.mirror_listen);
+    stage_mirror(&stage, fd, "GET", "00112233445566778899aabbccddeeff");
     stage_expect(&stage, fd, 204);
-    bench_send(&stage.bench, fd, first); /* an internal redirect mirrors again */
+    stage_mirror(&stage, fd, "GET", "00112233445566778899aabbccddeeff"); /* an internal redirect does that */
     stage_expect(&stage, fd, 204);
-    bench_send(&stage.bench, fd, head);
+    stage_mirror(&stage, fd, "HEAD", "10112233445566778899aabbccddeeff");
     stage_expect(&stage, fd, 204);
     bench_send(&stage.bench, fd, SLICE("GET /v1/mirror HTTP/1.1\r\nHost: example.com\r\n\r\n"));
     stage_expect(&stage, fd, 400);
@@ -262,7 +246,7 @@ static void a_unix_proxy_must_name_the_visitor(void **state)
     snprintf(listen, sizeof(listen), "http.listen=unix:%s/public.sock", folder);
     stage_start(&stage, (const char *const[]){listen, NULL});
     stage_wait_ready(&stage);
-    int fd = connect_unix(stage.values.http_listen);
+    int fd = stage_connect_unix(stage.values.http_listen);
     stage_post(&stage, fd, JSON, "{\"url\":\"http://example.com/\"}");
     stage_expect(&stage, fd, 503);
     stage_post(&stage, fd, JSON "X-Forwarded-For: 2a00:1::5\r\n", "{\"url\":\"http://example.com/\"}");

@@ -60,6 +60,33 @@ static void memory_does_not_wait(void **state)
     stage_end(&stage);
 }
 
+static void the_mirror_does_not_wait(void **state)
+{
+    char folder[] = "/tmp/collector-stage-XXXXXX", listen[128];
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    snprintf(listen, sizeof(listen), "mirror.listen=unix:%s/mirror.sock", folder);
+    stage_start(&stage, (const char *const[]){listen, NULL});
+    stage_wait_ready(&stage);
+    int fd = stage_connect_unix(stage.values.mirror_listen), page = bench_connect(&stage.bench);
+    stage_hold(&stage);
+    stage_mirror(&stage, fd, "GET", "same");
+    stage_expect(&stage, fd, 204);
+    stage_mirror(&stage, fd, "GET", "same");
+    stage_expect(&stage, fd, 204);
+    assert_int_equal(stage_metric(&stage, IN_FLIGHT), 1);
+    stage_post(&stage, page, JSON, HIT("same")); /* a page that repeats it waits for its delivery */
+    stage_wait_metric(&stage, IN_FLIGHT, 2);
+    expect_nothing(page);
+    stage_release(&stage);
+    stage_expect(&stage, page, 204);
+    assert_int_equal(stage_stored_count(&stage), 1);
+    close(fd);
+    close(page);
+    stage_end(&stage);
+    rmdir(folder);
+}
+
 static void pipelined_requests_are_answered_in_order(void **state)
 {
     static const slice three = SLICE(
@@ -224,6 +251,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_reply_waits_for_delivery),
         cmocka_unit_test(memory_does_not_wait),
+        cmocka_unit_test(the_mirror_does_not_wait),
         cmocka_unit_test(pipelined_requests_are_answered_in_order),
         cmocka_unit_test(repeats_of_an_id_share_its_delivery),
         cmocka_unit_test(no_room_is_503_and_a_retry_doubles_nothing),
