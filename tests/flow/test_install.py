@@ -50,6 +50,7 @@ def test_everything_is_in_its_place(staging):
         "usr/lib/sysusers.d/footfall.conf",
         "usr/share/doc/footfall/LICENSE",
         "usr/share/doc/footfall/README.md",
+        *(f"usr/share/doc/footfall/docs/{name}" for name in names("docs", "*")),
         "usr/share/footfall/hit.schema.json",
         "usr/share/footfall/sql/roles.sql",
         *(f"usr/share/footfall/sql/{name}" for name in names("sql", "*/*.sql")),

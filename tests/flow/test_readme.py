@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: Apache-2.0
+"""README.md and docs/operations.md are followed as they stand, up to the first hits in the database: on a Kafka with access
+control and with the roles that they make, so that these are known to be enough. What they name must exist."""
+import re
+import shlex
+import urllib.parse
+import urllib.request
+
+import pytest
+
+from bench.documents import Machine, blocks
+from bench.footfall import BUILD
+from conftest import TOP
+from servers import Kafka, Postgres, Server, fetch, fetch_metrics, free_ports, wait_until
+from shop import Shop
+
+README, OPERATIONS = TOP / "README.md", TOP / "docs/operations.md"
+DOCUMENTS = [README, *sorted((TOP / "docs").glob("*.md"))]
+SECRETS = {"footfall-collector": "a-secret", "footfall-aggregator": "b-secret"}
+
+
+class GuardedKafka(Kafka):
+    """Whoever comes to `guarded` logs in and may do what ACLs say; the other listener is the administrator's."""
+
+    def __init__(self, folder, libs):
+        super().__init__(folder, libs)
+        port = free_ports(1)[0]
+        self.guarded = f"127.0.0.1:{port}"
+        users = " ".join(f'user_{name}="{secret}"' for name, secret in SECRETS.items())
+        text = self.properties.read_text()
+        for name in ("listeners", "advertised.listeners"):
+            text = re.sub(rf"^{name}=.*", rf"\g<0>,SASL_PLAINTEXT://{self.guarded}", text, flags=re.M)
+        text = text.replace("PLAINTEXT:PLAINTEXT", "PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT")
+        self.properties.write_text(text + "\n".join([
+            "sasl.enabled.mechanisms=PLAIN", "super.users=User:ANONYMOUS",
+            "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            f"listener.name.sasl_plaintext.plain.sasl.jaas.config="
+            f"org.apache.kafka.common.security.plain.PlainLoginModule required {users};", ""]))
+
+
+class Started(Server):
+    """A program as its unit starts it: its settings file, the variables of its .env file, ports that are free here."""
+
+    def __init__(self, machine, name, **settings):
+        self.name = name
+        super().__init__(machine.root.parent / name)
+        self.admin = free_ports(1)[0]
+        settings = {**settings, "admin.listen": f"127.0.0.1:{self.admin}"}
+        file = machine.root / "etc/footfall" / name.removeprefix("footfall-")
+        variables = file.with_suffix(".env")
+        lines = shlex.split(variables.read_text()) if variables.exists() else []
+        self.spawn([BUILD / "bin" / name, "--config", file.with_suffix(".conf"),
+                    *(word for key, value in settings.items() for word in ("--set", f"{key}={value}"))],
+                   env=dict([("PATH", "/usr/bin:/bin"), *(line.split("=", 1) for line in lines)]))
+
+    def is_ready(self):
+        return fetch(self.admin, "/readyz")[0] == 200
+
+
+@pytest.fixture(scope="module")
+def guarded(folder, kafka):
+    broker = GuardedKafka(folder / "guarded", kafka.classpath.removesuffix("/*")).start()
+    yield broker
+    broker.kill()
+
+
+@pytest.fixture(scope="module")
+def machine(folder, guarded):
+    """A cluster of its own: the roles that are made here belong to all of it."""
+    postgres = Postgres(folder / "readme/postgres", settings=["fsync=off"]).start()
+    machine = Machine(folder / "readme/machine", BUILD / "bin", guarded, postgres)
+    machine.names.update({
+        "/var/lib/GeoIP/GeoLite2-City.mmdb": TOP / "tests/data/mmdb/world.mmdb",
+        "/run/footfall/mirror.sock": folder / "readme/mirror.sock",
+        "--replication-factor 3": "--replication-factor 1", "min.insync.replicas=2": "min.insync.replicas=1"})
+    yield machine
+    postgres.stop()
+
+
+@pytest.fixture(scope="module")
+def followed(machine):
+    """Everything in the README done, in its order."""
+    kept = {}
+    for block in blocks(README):
+        if "./deploy/quickstart" in block.text:
+            commands = [line.split()[0] for line in block.text.splitlines()]
+            assert commands == ["./deploy/quickstart", "./tests/run"]  # the one has its own test, the other runs this
+        elif block.language in ("nginx", "html"):
+            kept[block.language] = block.text
+        else:
+            machine.follow(block)
+    return kept
+
+
+@pytest.fixture(scope="module")
+def operated(machine, followed, guarded):
+    """And what docs/operations.md says before anything starts: rights on Kafka, and the log-in."""
+    found = blocks(OPERATIONS)
+    machine.sh(next(block.text for block in found if "kafka-acls.sh" in block.text))
+    login = next(block.text for block in found if block.text.startswith("[rdkafka]"))
+    for name, secret in SECRETS.items():
+        file = machine.root / "etc/footfall" / f"{name.removeprefix('footfall-')}.conf"
+        file.write_text(file.read_text().replace(guarded.brokers, guarded.guarded) +
+                        login.replace("footfall-collector", name).replace("a-secret", secret))
+
+
+@pytest.fixture(scope="module")
+def site(machine, followed, operated):
+    """Collector, aggregator, and the nginx of the README in front of a page with its line in it."""
+    port, beacons = free_ports(2)
+    collector = Started(machine, "footfall-collector", **{"http.listen": f"127.0.0.1:{beacons}"})
+    aggregator = Started(machine, "footfall-aggregator", **{"sessions.lateness": "1s"})
+    shop = Shop(machine.root.parent / "nginx", port)
+    shop.configure(beacons, machine.names["/run/footfall/mirror.sock"])  # puts the snippets there, for these ports
+    shop.configuration.write_text("pid nginx.pid; events { }\n" + nginx_here(machine, shop, followed["nginx"]))
+    (shop.folder / "html").mkdir()
+    (shop.folder / "html/index.html").write_text(f"<!doctype html>{followed['html']}<h1>A page</h1>")
+    for server in (collector, aggregator):
+        server.wait_ready(server.is_ready)
+    shop.start(port)
+    yield {"port": port, "collector": collector, "aggregator": aggregator}
+    for server in (shop, collector, aggregator):
+        assert server.stop() == 0, server.log_tail()
+
+
+def nginx_here(machine, shop, text):
+    for name in re.findall(r"include (\S+);", text):
+        assert (machine.root / name.lstrip("/")).exists(), name
+    text = text.replace("/usr/share/footfall/nginx/", f"{shop.folder}/")
+    temporary = "".join(f"{kind}_temp_path tmp/{kind}; " for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    return text.replace("http {", f"http {{ access_log off; {temporary}", 1).replace(
+        "server {", f"server {{ listen 127.0.0.1:{shop.shop_port};", 1)
+
+
+def get(site, path, data=None):
+    request = urllib.request.Request(f"http://127.0.0.1:{site['port']}{path}", data,
+                                     {"Host": "www.example.com", "Content-Type": "text/plain"})
+    with urllib.request.urlopen(request, timeout=60) as reply:
+        return reply.status, reply.read().decode()
+
+
+# ---- The tests ----
+
+def test_the_units_that_are_enabled_exist(followed, machine):
+    assert machine.said.read_text().splitlines() == [
+        "enable --now footfall-collector", "enable --now footfall-aggregator"]
+
+
+def test_the_topic_is_as_the_settings_say(followed, machine):
+    said = machine.sh("kafka-topics.sh --bootstrap-server kafka:9092 --describe --topic hits")
+    assert "PartitionCount: 12" in said and "retention.ms=1209600000" in said
+
+
+def test_hits_arrive_on_both_ways_and_a_reader_sees_them(site, machine):
+    page = get(site, "/")[1]
+    script = re.search(r'<script async src="([^"]+)"', page).group(1)
+    assert "sendBeacon" in get(site, script)[1]
+    assert get(site, urllib.parse.urljoin(script, "v1/hits"), b'{"url": "https://www.example.com/beacon"}')[0] == 204
+    wait_until(lambda: machine.sql("SELECT count(*) FROM processed_events") == "2", "two hits")
+    assert machine.sql("SELECT source, host, url FROM processed_events ORDER BY 1").splitlines() == [
+        "beacon|www.example.com|https://www.example.com/beacon", "mirror|www.example.com|http://www.example.com/"]
+    assert machine.sql("SELECT hits FROM report_hits_by_host_and_date", user="footfall_look") == "2"
+
+
+def test_what_the_documents_call_metrics_and_roles_exist(site, machine):
+    metrics = {name.split("{")[0] for part in ("collector", "aggregator") for name in fetch_metrics(site[part].admin)}
+    labelled = {name for part in ("collector", "aggregator") for name in fetch_metrics(site[part].admin)}
+    roles = set(machine.sql("SELECT rolname FROM pg_roles").splitlines())
+    for document in DOCUMENTS:
+        for name, labels in re.findall(r"\b(footfall_[a-z_]+)(\{[^}]*\})?", document.read_text()):
+            assert name in metrics | roles and (not labels or name + labels in labelled), f"{document.name}: {name}{labels}"
+
+
+def test_reasons_of_rejects_are_those_that_are_counted(site):
+    counted = set(re.findall(r'footfall_rejects_total\{reason="(\w+)"', "\n".join(fetch_metrics(site["aggregator"].admin))))
+    rows = re.search(r"^## Rejects\n.*?(^\|.*?)(?=\n\n|\Z)", OPERATIONS.read_text(), re.M | re.S).group(1)
+    assert {name for row in rows.splitlines()[2:] for name in re.findall(r"`(\w+)`", row.split("|")[1])} == counted
+
+
+def test_halts_are_those_of_the_source():
+    source = "".join(path.read_text() for path in sorted((TOP / "aggregator").glob("*.c")))
+    source = re.sub(r'%\.?\*?[0-9]*l*[dsu]|" PRI\w+ "', "…", re.sub(r'"\s*"', "", source))
+    rows = re.search(r"^## Halts\n.*?(^\|.*?)\n\n", OPERATIONS.read_text(), re.M | re.S).group(1)
+    words = [row.split("|")[1].strip() for row in rows.splitlines()[2:]]
+    assert len(words) > 5
+    for each in words:
+        if each.startswith("SQLSTATE "):
+            each = f'"{each.removeprefix("SQLSTATE ").rstrip("…")}"'
+        for part in each.split("…"):
+            assert part.strip() in source, each
+
+
+def test_a_web_server_of_another_group(followed, machine):
+    unit = (machine.root / "usr/lib/systemd/system/footfall-collector.service").read_text()
+    block = next(block.text for block in blocks(OPERATIONS) if block.text.startswith("[Service]"))
+    cleared, ours = block.splitlines()[1:]
+    assert cleared == "ExecStartPre=" and ours.replace("chgrp nginx", "chgrp www-data") in unit.splitlines()
+
+
+def test_statements_for_operators(site, machine):
+    """As the owner of the tables, while all runs."""
+    assert machine.sql("SELECT footfall.make_day('2025-02-01')", user="footfall_migrate") == "t"
+    statements = [block.text for block in blocks(OPERATIONS) if block.language == "sql"]
+    for each in statements:
+        machine.sql(f"BEGIN; {each} ROLLBACK;" if "next_offset" in each else each, user="footfall_migrate")
+    assert machine.sql("SELECT to_regclass('processed_events_20250201') IS NULL") == "t"
+    assert machine.sql("SELECT count(*) FROM processed_events") == "2"
+
+
+def test_links_lead_somewhere():
+    for document in DOCUMENTS:
+        for target in re.findall(r"\]\(([^)]+)\)", document.read_text()):
+            if target.startswith("https://"):
+                continue
+            name, _, anchor = target.partition("#")
+            path = (document.parent / name).resolve() if name else document
+            assert path.exists(), f"{document.name}: {target}"
+            anchors = {re.sub(r"[^\w -]", "", line.lstrip("# ").lower()).replace(" ", "-")
+                       for line in path.read_text().splitlines() if line.startswith("#")} if anchor else {""}
+            assert anchor in anchors, f"{document.name}: {target}"
+
+
+def test_every_block_has_its_test():
+    """Those of docs/cutover.md are in test_cutover.py."""
+    assert {block.language for block in blocks(README)} <= {"sh", "ini", "sql", "nginx", "html"}
+    assert [block.language for block in blocks(OPERATIONS)] == ["sh", "ini", "sql", "ini", "sql", "sql"]
