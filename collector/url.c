@@ -2,9 +2,8 @@
  * url: see the header. */
 #include "collector/url.h"
 
+#include "base/word.h"
 #include "proto/hit.h"
-
-enum { MAX_PORT = 65535, MAX_PORT_DIGITS = 5 };
 
 static bool take_scheme(slice *rest)
 {
@@ -27,40 +26,30 @@ static size_t authority_len(slice s)
     return len;
 }
 
+static bool is_blank(char c)
+{
+    return (unsigned char)c <= ' ' || c == 0x7f;
+}
+
 static bool has_blank(slice s)
 {
-    for (size_t i = 0; i < s.len; i++)
-        if ((unsigned char)s.data[i] <= ' ' || s.data[i] == 0x7f)
+    size_t at = 0;
+    for (; at + WORD_BYTES <= s.len; at += WORD_BYTES) {
+        uint64_t word = word_load(s.data + at);
+        if (word_mark_below(word, ' ' + 1) | word_mark_equal(word, 0x7f))
             return true;
-    return false;
+    }
+    while (at < s.len && !is_blank(s.data[at]))
+        at++;
+    return at < s.len;
 }
 
-/* After the host; an IPv6 literal holds colons of its own. */
-static slice port_part(slice authority)
-{
-    size_t start = 0;
-    if (authority.len > 0 && authority.data[0] == '[')
-        start = slice_find(authority, ']');
-    slice rest = slice_from(authority, start);
-    return slice_from(rest, slice_find(rest, ':'));
-}
-
-static bool port_is_good(slice part)
-{
-    int64_t port;
-    if (part.len <= 1) /* "host" or "host:" */
-        return true;
-    return part.len - 1 <= MAX_PORT_DIGITS && part.data[1] != '-' &&
-           slice_to_int64(slice_from(part, 1), 0, MAX_PORT, &port) == STATUS_OK;
-}
-
-/* User information and backslashes are no part of a host or a port: the two checks refuse them. */
+/* A port may be left out behind its colon. User information and backslashes stand in no host and no port. */
 static enum status read_authority(slice authority, struct buf *scratch, slice *host)
 {
-    slice port = port_part(authority);
-    if (!port_is_good(port))
-        return STATUS_MALFORMED;
-    return hit_host_canonical(slice_head(authority, authority.len - port.len), scratch, host);
+    if (authority.len > 0 && authority.data[authority.len - 1] == ':')
+        authority.len--;
+    return hit_host_canonical(authority, scratch, host);
 }
 
 enum status url_host(slice url, struct buf *scratch, slice *host)

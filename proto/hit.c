@@ -97,23 +97,31 @@ enum status hit_stream_read(slice text, struct hit_stream *stream)
 
 /* ---- Hosts ---- */
 
-static bool is_host_char(char c)
+/* In lower case, as hosts are written; 0 when it may not stand in one. */
+static char host_char(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+    if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_')
+        return c;
+    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : '\0';
 }
 
 /* Labels of letters, digits, '-' and '_', 1 to 63 long, no '-' at either end. */
-static bool are_labels_good(slice name)
+static bool copy_labels(slice name, char *out)
 {
-    slice rest = name, label;
-    while (slice_cut(&rest, '.', &label)) {
-        if (label.len == 0 || label.len > 63 || label.data[0] == '-' || label.data[label.len - 1] == '-')
+    size_t start = 0; /* of the label */
+    for (size_t i = 0; i <= name.len; i++) {
+        bool is_end = i == name.len || name.data[i] == '.';
+        if (is_end && (i == start || i - start > 63 || out[start] == '-' || out[i - 1] == '-'))
             return false;
-        for (size_t i = 0; i < label.len; i++)
-            if (!is_host_char(label.data[i]))
-                return false;
+        if (i == name.len)
+            return true;
+        out[i] = is_end ? '.' : host_char(name.data[i]);
+        if (out[i] == '\0')
+            return false;
+        if (is_end)
+            start = i + 1;
     }
-    return name.len > 0;
+    return true;
 }
 
 static bool is_port(slice text)
@@ -153,9 +161,7 @@ static enum status canonical_name(slice host, struct buf *out)
     char *room = host.len > 0 && host.len <= HIT_MAX_HOST ? buf_reserve(out, host.len) : NULL;
     if (room == NULL)
         return STATUS_MALFORMED;
-    for (size_t i = 0; i < host.len; i++)
-        room[i] = host.data[i] >= 'A' && host.data[i] <= 'Z' ? (char)(host.data[i] | 0x20) : host.data[i];
-    if (!are_labels_good((slice){room, host.len}))
+    if (!copy_labels(host, room))
         return STATUS_MALFORMED;
     buf_commit(out, host.len);
     return STATUS_OK;
