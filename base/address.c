@@ -8,38 +8,62 @@
 static const uint8_t mapped_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};
 enum { V4_BYTES = 4, V4_AT = sizeof mapped_prefix, V4_PREFIX_BITS = 96 };
 
-enum status ip_read(slice text, ip_address *ip)
+/* Four numbers up to 255 with dots between them, without leading zeros, which some read as octal. */
+static bool read_v4(slice text, uint8_t bytes[V4_BYTES])
+{
+    size_t at = 0;
+    for (int i = 0; i < V4_BYTES; i++) {
+        if (i > 0 && (at == text.len || text.data[at++] != '.'))
+            return false;
+        size_t start = at;
+        unsigned number = 0;
+        for (; at < text.len && text.data[at] >= '0' && text.data[at] <= '9' && number <= 255; at++)
+            number = 10 * number + (unsigned)(text.data[at] - '0');
+        if (at == start || number > 255 || (text.data[start] == '0' && at - start > 1))
+            return false;
+        bytes[i] = (uint8_t)number;
+    }
+    return at == text.len;
+}
+
+static bool read_v6(slice text, uint8_t bytes[16])
 {
     char terminated[IP_TEXT_MAX + 1];
-    ip_address out;
     if (text.len == 0 || text.len > IP_TEXT_MAX || slice_find(text, '\0') < text.len)
-        return STATUS_MALFORMED;
+        return false;
     memcpy(terminated, text.data, text.len);
     terminated[text.len] = '\0';
-    if (slice_find(text, ':') < text.len) { /* inet_pton refuses zones, ports and brackets */
-        if (inet_pton(AF_INET6, terminated, out.bytes) != 1)
-            return STATUS_MALFORMED;
-    } else {
-        memcpy(out.bytes, mapped_prefix, sizeof mapped_prefix);
-        if (inet_pton(AF_INET, terminated, out.bytes + V4_AT) != 1)
-            return STATUS_MALFORMED;
-    }
+    return inet_pton(AF_INET6, terminated, bytes) == 1; /* refuses zones, ports and brackets */
+}
+
+enum status ip_read(slice text, ip_address *ip)
+{
+    ip_address out;
+    memcpy(out.bytes, mapped_prefix, sizeof mapped_prefix);
+    if (!read_v4(text, out.bytes + V4_AT) && !read_v6(text, out.bytes))
+        return STATUS_MALFORMED;
     *ip = out;
     return STATUS_OK;
 }
 
-static size_t write_v4(const uint8_t bytes[V4_BYTES], char *out)
+/* The digits of a number up to 255. */
+static size_t write_number(unsigned number, char *out)
 {
     size_t len = 0;
-    for (int i = 0; i < V4_BYTES; i++) {
-        uint8_t byte = bytes[i];
-        if (i > 0)
-            out[len++] = '.';
-        if (byte >= 100)
-            out[len++] = (char)('0' + byte / 100);
-        if (byte >= 10)
-            out[len++] = (char)('0' + byte / 10 % 10);
-        out[len++] = (char)('0' + byte % 10);
+    if (number >= 100)
+        out[len++] = (char)('0' + number / 100);
+    if (number >= 10)
+        out[len++] = (char)('0' + number / 10 % 10);
+    out[len++] = (char)('0' + number % 10);
+    return len;
+}
+
+static size_t write_v4(const uint8_t bytes[V4_BYTES], char *out)
+{
+    size_t len = write_number(bytes[0], out);
+    for (int i = 1; i < V4_BYTES; i++) {
+        out[len++] = '.';
+        len += write_number(bytes[i], out + len);
     }
     return len;
 }

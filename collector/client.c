@@ -43,14 +43,14 @@ static enum status read_hop(slice hop, ip_address *address)
     return ip_read(slice_head(hop, colon), address);
 }
 
-/* Cuts the last hop off the chain. */
+/* Cuts the last hop off the chain, whose data is NULL when that was the only one. */
 static slice take_last_hop(slice *chain)
 {
     size_t start = chain->len;
     while (start > 0 && chain->data[start - 1] != ',')
         start--;
     slice hop = slice_trim(slice_from(*chain, start));
-    *chain = slice_head(*chain, start > 0 ? start - 1 : 0);
+    *chain = start > 0 ? slice_head(*chain, start - 1) : (slice){NULL, 0};
     return hop;
 }
 
@@ -58,15 +58,10 @@ static slice take_last_hop(slice *chain)
 static enum status walk_chain(const struct client_trust *trust, slice chain, ip_address *client)
 {
     ip_address hop;
-    if (slice_trim(chain).len == 0)
-        return STATUS_MISSING;
     do {
-        bool is_first = slice_find(chain, ',') == chain.len;
         if (read_hop(take_last_hop(&chain), &hop) != STATUS_OK)
             return STATUS_MISSING;
-        if (is_first || !is_trusted(trust, hop))
-            break;
-    } while (true);
+    } while (chain.data != NULL && is_trusted(trust, hop));
     *client = hop;
     return STATUS_OK;
 }

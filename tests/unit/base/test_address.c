@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
@@ -273,10 +274,36 @@ static void private_addresses_are_known(void **state)
         assert_false(ip_is_private(read_good(public[i])));
 }
 
+/* A few good characters in a row, so that many are addresses and the others nearly. */
+static void dotted_texts_are_read_as_by_the_c_library(void **state)
+{
+    (void)state;
+    struct choice choice = choice_seeded(9);
+    int good_count = 0;
+    for (int round = 0; round < ROUNDS; round++) {
+        char text[IP_TEXT_MAX] = "";
+        size_t len = 0;
+        for (int part = 0; part < 4; part++)
+            len += (size_t)snprintf(text + len, sizeof text - len, "%s%s%d", part > 0 ? "." : "",
+                                    choice_one_in(&choice, 40) ? "0" : "", (int)choice_below(&choice, 280));
+        if (choice_one_in(&choice, 4))
+            text[choice_below(&choice, (uint32_t)len)] = "0. :x"[choice_below(&choice, 5)];
+        struct in_addr theirs;
+        ip_address ours;
+        bool is_good = inet_pton(AF_INET, text, &theirs) == 1;
+        good_count += is_good;
+        assert_int_equal(ip_read((slice){text, len}, &ours) == STATUS_OK, is_good);
+        if (is_good)
+            assert_memory_equal(ours.bytes + 12, &theirs, sizeof theirs);
+    }
+    assert_in_range(good_count, ROUNDS / 4, ROUNDS * 3 / 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(texts_are_those_of_the_c_library),
+        cmocka_unit_test(dotted_texts_are_read_as_by_the_c_library),
         cmocka_unit_test(nearly_addresses_are_judged_like_the_c_library_does),
         cmocka_unit_test(one_address_has_one_text),
         cmocka_unit_test(what_is_no_address_is_refused),
