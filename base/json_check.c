@@ -162,10 +162,10 @@ static uint32_t hash_name(slice name, const char *end)
 {
     uint64_t head = 0, tail = 0;
     if (name.len >= 8) {
-        head = json_load_8(name.data);
-        tail = json_load_8(name.data + name.len - 8);
+        head = word_load(name.data);
+        tail = word_load(name.data + name.len - 8);
     } else if (end - name.data >= 8) {
-        head = json_load_8(name.data) & ((1ull << 8 * name.len) - 1);
+        head = word_load(name.data) & ((1ull << 8 * name.len) - 1);
     } else {
         memcpy(&head, name.data, name.len);
         head = le64toh(head);

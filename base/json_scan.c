@@ -2,16 +2,7 @@
  * See json_scan.h. */
 #include "base/json_scan.h"
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
+#include "base/hex.h"
 
 /* The UTF-16 unit of the \uXXXX that stands here, or JSON_NOT_AN_ESCAPE. */
 static int32_t read_unit(const char *at, const char *end)
@@ -20,7 +11,7 @@ static int32_t read_unit(const char *at, const char *end)
         return JSON_NOT_AN_ESCAPE;
     int32_t unit = 0;
     for (int i = 2; i < JSON_UNICODE_ESCAPE_LEN; i++) {
-        int digit = hex_digit(at[i]);
+        int digit = hex_value(at[i]);
         if (digit < 0)
             return JSON_NOT_AN_ESCAPE;
         unit = unit << 4 | digit;

@@ -6,10 +6,8 @@
 #ifndef BASE_JSON_SCAN_H
 #define BASE_JSON_SCAN_H
 
-#include <endian.h>
-#include <string.h>
-
 #include "base/slice.h"
+#include "base/word.h"
 
 enum { JSON_UNICODE_ESCAPE_LEN = 6, JSON_NOT_AN_ESCAPE = -1 }; /* \uXXXX */
 
@@ -26,26 +24,11 @@ static inline const char *json_skip_space(const char *at, const char *end)
     return at;
 }
 
-static inline uint64_t json_repeat_byte(unsigned char c)
-{
-    return 0x0101010101010101u * c;
-}
-
-static inline uint64_t json_load_8(const char *at)
-{
-    uint64_t word;
-    memcpy(&word, at, sizeof(word));
-    return le64toh(word); /* the first byte is the lowest, so that the lowest mark is the first byte */
-}
-
-/* Bit 7 of each byte that is a quote, a backslash, or (when strict) a control or not ASCII. A subtraction may
- * also mark bytes above one that is rightly marked; only the lowest mark counts. */
+/* A quote, a backslash, or (when strict) a control or not ASCII. */
 static inline uint64_t json_mark_special(uint64_t word, bool strict)
 {
-    uint64_t quotes = ((word ^ json_repeat_byte('"')) - json_repeat_byte(1)) & ~word;
-    uint64_t slashes = ((word ^ json_repeat_byte('\\')) - json_repeat_byte(1)) & ~word;
-    uint64_t others = strict ? ((word - json_repeat_byte(0x20)) | word) : 0;
-    return (quotes | slashes | others) & json_repeat_byte(0x80);
+    uint64_t marks = word_mark_equal(word, '"') | word_mark_equal(word, '\\');
+    return strict ? marks | word_mark_below(word, 0x20) | word_mark_high(word) : marks;
 }
 
 static inline bool json_is_special(unsigned char c, bool strict)
@@ -56,10 +39,10 @@ static inline bool json_is_special(unsigned char c, bool strict)
 /* The first quote or backslash (when strict, also control or byte that is not ASCII), or end. */
 static inline const char *json_find_special(const char *at, const char *end, bool strict)
 {
-    for (; end - at >= 8; at += 8) {
-        uint64_t marks = json_mark_special(json_load_8(at), strict);
+    for (; end - at >= WORD_BYTES; at += WORD_BYTES) {
+        uint64_t marks = json_mark_special(word_load(at), strict);
         if (marks)
-            return at + (__builtin_ctzll(marks) >> 3);
+            return at + word_first(marks);
     }
     while (at < end && !json_is_special((unsigned char)*at, strict))
         at++;

@@ -2,9 +2,9 @@
  * text: see the header. */
 #include "base/text.h"
 
-#include <string.h>
-
+#include "base/hex.h"
 #include "base/utf8.h"
+#include "base/word.h"
 
 static const slice replacement = {"\xEF\xBF\xBD", 3}; /* U+FFFD */
 
@@ -13,17 +13,15 @@ static bool is_control(unsigned char c)
     return c < 0x20 || c == 0x7F;
 }
 
-/* How many bytes from `at` on are printable ASCII; eight at a time. */
+/* How many bytes from `at` on are printable ASCII. */
 static size_t plain_length(slice s, size_t at)
 {
     size_t start = at;
-    for (; at + 8 <= s.len; at += 8) {
-        uint64_t eight;
-        memcpy(&eight, s.data + at, 8);
-        uint64_t is_low = (eight - UINT64_C(0x2020202020202020)) & ~eight; /* below 0x20 */
-        uint64_t is_del = ((eight ^ UINT64_C(0x7F7F7F7F7F7F7F7F)) - UINT64_C(0x0101010101010101));
-        if ((is_low | is_del | eight) & UINT64_C(0x8080808080808080))
-            break;
+    for (; at + WORD_BYTES <= s.len; at += WORD_BYTES) {
+        uint64_t word = word_load(s.data + at);
+        uint64_t marks = word_mark_below(word, 0x20) | word_mark_equal(word, 0x7F) | word_mark_high(word);
+        if (marks)
+            return at + word_first(marks) - start;
     }
     while (at < s.len && (unsigned char)s.data[at] < 0x80 && !is_control((unsigned char)s.data[at]))
         at++;
@@ -75,17 +73,6 @@ bool text_add_clean(struct buf *out, slice s, size_t max_len)
         at += step;
     }
     return changed;
-}
-
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
 }
 
 enum status text_add_percent_decoded(struct buf *out, slice s, bool plus_is_space)

@@ -7,6 +7,9 @@
 #include <sys/random.h>
 #include <xxhash.h>
 
+#include "base/hex.h"
+#include "base/word.h"
+
 void random_bytes(void *out, size_t len)
 {
     char *at = out;
@@ -75,64 +78,61 @@ int uuid_compare(uuid a, uuid b)
     return memcmp(a.bytes, b.bytes, sizeof a.bytes);
 }
 
-void uuid_write_hex(uuid id, char out[UUID_HEX_LEN])
+/* The eight digits of four bytes, worked out side by side in the bytes of a word. */
+static void write_digits(const uint8_t bytes[4], char out[8])
 {
-    for (size_t i = 0; i < sizeof id.bytes; i++) {
-        out[2 * i] = "0123456789abcdef"[id.bytes[i] >> 4];
-        out[2 * i + 1] = "0123456789abcdef"[id.bytes[i] & 0xF];
-    }
+    uint32_t four;
+    memcpy(&four, bytes, sizeof four);
+    uint64_t word = be32toh(four);
+    word = (word | word << 16) & UINT64_C(0x0000FFFF0000FFFF);
+    word = (word | word << 8) & UINT64_C(0x00FF00FF00FF00FF);
+    word = (word | word << 4) & UINT64_C(0x0F0F0F0F0F0F0F0F);
+    uint64_t is_letter = (word + word_repeat(6)) >> 4 & word_repeat(1);
+    word += word_repeat('0') + is_letter * ('a' - '0' - 10);
+    word = htobe64(word);
+    memcpy(out, &word, sizeof word);
 }
 
-/* Where the dashes stand. */
-static const size_t dashes[] = {8, 13, 18, 23};
-enum { DASH_COUNT = sizeof dashes / sizeof dashes[0] };
+void uuid_write_hex(uuid id, char out[UUID_HEX_LEN])
+{
+    for (size_t i = 0; i < sizeof id.bytes; i += 4)
+        write_digits(id.bytes + i, out + 2 * i);
+}
 
 void uuid_write(uuid id, char out[UUID_TEXT_LEN])
 {
     char hex[UUID_HEX_LEN];
     uuid_write_hex(id, hex);
-    size_t from = 0;
-    for (size_t at = 0, dash = 0; at < UUID_TEXT_LEN; at++) {
-        bool is_dash = dash < DASH_COUNT && at == dashes[dash];
-        out[at] = is_dash ? '-' : hex[from++];
-        dash += is_dash;
-    }
+    out[8] = out[13] = out[18] = out[23] = '-';
+    memcpy(out, hex, 8);
+    memcpy(out + 9, hex + 8, 4);
+    memcpy(out + 14, hex + 12, 4);
+    memcpy(out + 19, hex + 16, 4);
+    memcpy(out + 24, hex + 20, 12);
 }
 
-static int hex_value(char c)
+static bool strip_dashes(const char text[UUID_TEXT_LEN], char hex[UUID_HEX_LEN])
 {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static bool strip_dashes(slice text, char hex[UUID_HEX_LEN])
-{
-    size_t to = 0;
-    for (size_t at = 0, dash = 0; at < text.len; at++) {
-        bool is_dash = dash < DASH_COUNT && at == dashes[dash];
-        if (is_dash != (text.data[at] == '-'))
-            return false;
-        if (!is_dash)
-            hex[to++] = text.data[at];
-        dash += is_dash;
-    }
-    return true;
+    memcpy(hex, text, 8);
+    memcpy(hex + 8, text + 9, 4);
+    memcpy(hex + 12, text + 14, 4);
+    memcpy(hex + 16, text + 19, 4);
+    memcpy(hex + 20, text + 24, 12);
+    return text[8] == '-' && text[13] == '-' && text[18] == '-' && text[23] == '-';
 }
 
 enum status uuid_read(slice text, uuid *id)
 {
     char hex[UUID_HEX_LEN];
     uuid out;
-    if (text.len == UUID_TEXT_LEN && strip_dashes(text, hex))
+    if (text.len == UUID_TEXT_LEN && strip_dashes(text.data, hex))
         text = (slice){hex, sizeof hex};
     if (text.len != UUID_HEX_LEN)
         return STATUS_MALFORMED;
     for (size_t i = 0; i < sizeof out.bytes; i++) {
         int high = hex_value(text.data[2 * i]);
         int low = hex_value(text.data[2 * i + 1]);
-        if (high < 0 || low < 0)
+        if ((high | low) < 0)
             return STATUS_MALFORMED;
         out.bytes[i] = (uint8_t)(high << 4 | low);
     }

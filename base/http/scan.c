@@ -2,26 +2,20 @@
  * scan: see the header. */
 #include "base/http/scan.h"
 
-#include <endian.h>
-#include <string.h>
+#include "base/word.h"
 
 enum {
     FIRST_PRINTABLE = 0x20,
     METHOD_AND_VERSION_BYTES = 32, /* what the first line holds besides the URL, with room to spare */
 };
 
-/* The first byte below 0x20 at or after from, or end. Eight bytes at a time: most of a block is text. */
+/* The first control character (below 0x20) at or after from, or end. */
 static size_t find_control(const char *bytes, size_t from, size_t end)
 {
-    const uint64_t each = UINT64_C(0x0101010101010101);
-    while (end - from >= sizeof(uint64_t)) {
-        uint64_t word;
-        memcpy(&word, bytes + from, sizeof(word));
-        word = le64toh(word);
-        uint64_t found = (word - each * FIRST_PRINTABLE) & ~word & (each << 7);
-        if (found)
-            return from + (size_t)__builtin_ctzll(found) / 8;
-        from += sizeof(word);
+    for (; end - from >= WORD_BYTES; from += WORD_BYTES) {
+        uint64_t marks = word_mark_below(word_load(bytes + from), FIRST_PRINTABLE);
+        if (marks)
+            return from + word_first(marks);
     }
     while (from < end && (unsigned char)bytes[from] >= FIRST_PRINTABLE)
         from++;
