@@ -44,43 +44,41 @@ static int64_t days_of(const struct date *date)
 
 static struct date date_of(int64_t days)
 {
-    days += 719468;
-    int64_t cycle = (days >= 0 ? days : days - 146096) / 146097;
-    int64_t day_of_cycle = days - cycle * 146097;
-    int64_t year = (day_of_cycle - day_of_cycle / 1460 + day_of_cycle / 36524 - day_of_cycle / 146096) / 365;
-    int64_t day_of_year = day_of_cycle - (365 * year + year / 4 - year / 100);
-    int64_t shifted = (5 * day_of_year + 2) / 153;
-    int64_t month = shifted < 10 ? shifted + 3 : shifted - 9;
-    return (struct date){year + cycle * 400 + (month <= 2), month, day_of_year - (153 * shifted + 2) / 5 + 1};
+    unsigned from_march = (unsigned)(days + 719468 + 146097); /* a cycle ahead: year 0 has no negative days */
+    unsigned cycle = from_march / 146097;
+    unsigned day_of_cycle = from_march % 146097;
+    unsigned year = (day_of_cycle - day_of_cycle / 1460 + day_of_cycle / 36524 - day_of_cycle / 146096) / 365;
+    unsigned day_of_year = day_of_cycle - (365 * year + year / 4 - year / 100);
+    unsigned shifted = (5 * day_of_year + 2) / 153;
+    unsigned month = shifted < 10 ? shifted + 3 : shifted - 9;
+    return (struct date){(int64_t)year + 400 * (int64_t)cycle - 400 + (month <= 2), month,
+                         day_of_year - (153 * shifted + 2) / 5 + 1};
 }
 
-static char *put(char *at, int64_t number, int digits)
+/* Two digits and what follows them. */
+static char *put_two(char *at, unsigned number, char after)
 {
-    for (int i = digits - 1; i >= 0; i--) {
-        at[i] = (char)('0' + number % 10);
-        number /= 10;
-    }
-    return at + digits;
-}
-
-static char *put_char(char *at, char c)
-{
-    *at = c;
-    return at + 1;
+    at[0] = (char)('0' + number / 10);
+    at[1] = (char)('0' + number % 10);
+    at[2] = after;
+    return at + 3;
 }
 
 void timestamp_write(wall_ms time, char out[TIMESTAMP_TEXT_LEN])
 {
     MUST(time.ms >= MIN_MS && time.ms <= MAX_MS);
-    int64_t ms = ((time.ms % DAY_MS) + DAY_MS) % DAY_MS;
-    struct date date = date_of((time.ms - ms) / DAY_MS);
-    out = put_char(put(out, date.year, 4), '-');
-    out = put_char(put(out, date.month, 2), '-');
-    out = put_char(put(out, date.day, 2), 'T');
-    out = put_char(put(out, ms / 3600000, 2), ':');
-    out = put_char(put(out, ms / 60000 % 60, 2), ':');
-    out = put_char(put(out, ms / 1000 % 60, 2), '.');
-    put_char(put(out, ms % 1000, 3), 'Z');
+    int64_t days = (time.ms - MIN_MS) / DAY_MS;
+    unsigned ms = (unsigned)((time.ms - MIN_MS) % DAY_MS);
+    struct date date = date_of(days + MIN_MS / DAY_MS);
+    put_two(out, (unsigned)date.year / 100, '\0');
+    out = put_two(out + 2, (unsigned)date.year % 100, '-');
+    out = put_two(out, (unsigned)date.month, '-');
+    out = put_two(out, (unsigned)date.day, 'T');
+    out = put_two(out, ms / 3600000, ':');
+    out = put_two(out, ms / 60000 % 60, ':');
+    out = put_two(out, ms / 1000 % 60, '.');
+    *out = (char)('0' + ms % 1000 / 100);
+    put_two(out + 1, ms % 100, 'Z');
 }
 
 /* ---- Reading ---- */
