@@ -131,8 +131,10 @@ static void refuse(struct conn *conn, struct refusal refusal)
 
 bool answer_requests(struct conn *conn)
 {
-    wall_ms now = wall_now();
     struct refusal refusal;
+    if (conn->exchange->begin == conn->exchange->end)
+        return false; /* the usual end: nothing behind the request that was answered */
+    wall_ms now = wall_now();
     while (conn->state == CONN_RECEIVING && !conn->is_last) {
         if (conn->exchange->out.len >= BATCH_BYTES)
             return true;
