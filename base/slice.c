@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "base/word.h"
+
 slice slice_of(const char *text)
 {
     return text != NULL ? (slice){text, strlen(text)} : (slice){NULL, 0};
@@ -22,29 +24,28 @@ static char lower(char c)
 /* Eight bytes at once: a difference is harmless where it is the bit between two cases of a letter. */
 static bool are_eight_alike(const char *a, const char *b)
 {
-    const uint64_t each = UINT64_C(0x0101010101010101);
-    uint64_t x, y;
-    memcpy(&x, a, sizeof(x));
-    memcpy(&y, b, sizeof(y));
-    uint64_t differing = x ^ y, small = x | each * 0x20;
-    uint64_t from_a = (small | each * 0x80) - each * 'a'; /* bit 7: 'a' or more */
-    uint64_t to_z = (each * ('z' + 0x80)) - (small & ~(each * 0x80));
-    uint64_t letters = from_a & to_z & ~x & each * 0x80;
+    uint64_t x = word_load(a), differing = x ^ word_load(b), small = x | word_repeat(0x20);
+    uint64_t from_a = (small | word_repeat(0x80)) - word_repeat('a'); /* bit 7: 'a' or more */
+    uint64_t to_z = word_repeat('z' + 0x80) - (small & word_repeat(0x7f));
+    uint64_t letters = from_a & to_z & ~x & word_repeat(0x80);
     return (differing & ~(letters >> 2)) == 0;
 }
 
 bool slice_equals_nocase(slice a, slice b)
 {
+    size_t i = 0;
     if (a.len != b.len)
         return false;
-    size_t i = 0;
-    for (; a.len - i >= sizeof(uint64_t); i += sizeof(uint64_t))
-        if (!are_eight_alike(a.data + i, b.data + i))
-            return false;
-    for (; i < a.len; i++)
-        if (lower(a.data[i]) != lower(b.data[i]))
-            return false;
-    return true;
+    if (a.len >= WORD_BYTES) {
+        for (; a.len - i > WORD_BYTES; i += WORD_BYTES)
+            if (!are_eight_alike(a.data + i, b.data + i))
+                return false;
+        i = a.len - WORD_BYTES; /* the last eight, some of them for the second time */
+        return are_eight_alike(a.data + i, b.data + i);
+    }
+    while (i < a.len && lower(a.data[i]) == lower(b.data[i]))
+        i++;
+    return i == a.len;
 }
 
 int slice_compare(slice a, slice b)
