@@ -285,9 +285,9 @@ static void a_second_member_takes_its_share_and_gives_it_back(void **state)
     start(bench, 0);
     wait_until(bench, first->is_assigned);
     start(bench, 1);
-    wait_until(bench, second->is_assigned && first->assigned_count == 2);
-    assert_int_equal(first->revoked_count, 1);
-    assert_int_equal(first->partition_count + second->partition_count, PARTITIONS);
+    wait_until(bench, second->is_assigned && first->revoked_count > 0 &&
+                          first->partition_count + second->partition_count == PARTITIONS);
+    assert_true(first->partition_count > 0 && second->partition_count > 0);
     feed_stop(&second->feed);
     wait_until(bench, first->is_assigned && first->partition_count == PARTITIONS);
 }
