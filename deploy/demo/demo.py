@@ -253,7 +253,7 @@ class Look:
         return done.stdout.strip().split("|")
 
     def lag(self):
-        return int(fetch_metrics(self.admin).get("footfall_lag_messages", 0))
+        return int(fetch_metrics(self.admin)["footfall_lag_messages"])
 
     def counts(self):
         return [int(value) for value in self.ask(COUNTS)]
@@ -266,13 +266,13 @@ def watch(look):
     while True:
         try:
             hits, opened, closed, rejected = look.counts()
-            newest = " ".join(look.ask(LATEST))
-        except subprocess.CalledProcessError:
-            if not is_up(load_state()):
-                print("quickstart: it was ended")
-                return
-            raise
-        print(f"{hits:>10} {opened:>8} {closed:>8} {rejected:>9} {look.lag():>8}   {newest}  (+{hits - before})", flush=True)
+            newest, lag = " ".join(look.ask(LATEST)), look.lag()
+        except (subprocess.CalledProcessError, ServerError):
+            if is_up(load_state()):
+                raise
+            print("quickstart: it was ended")
+            return
+        print(f"{hits:>10} {opened:>8} {closed:>8} {rejected:>9} {lag:>8}   {newest}  (+{hits - before})", flush=True)
         before = hits
         time.sleep(1)
 
@@ -380,5 +380,5 @@ if __name__ == "__main__":
     except KeyboardInterrupt:
         if is_up(load_state()):
             say("\nquickstart: it goes on; ./deploy/quickstart shows it again, ./deploy/quickstart stop ends it")
-    except subprocess.CalledProcessError as failure:
-        sys.exit(f"quickstart: {failure}\n{failure.stderr}")
+    except (subprocess.CalledProcessError, ServerError) as failure:
+        sys.exit(f"quickstart: {failure} {getattr(failure, 'stderr', '')}\nthe logs are {FOLDER}/*/*.log")

@@ -230,8 +230,11 @@ def fetch(port, path):
 
 
 def fetch_metrics(port):
-    """{name or name{labels}: value} of an admin listener"""
-    lines = (line for line in fetch(port, "/metrics")[1].splitlines() if line and not line.startswith("#"))
+    """{name or name{labels}: value} of an admin listener; ServerError without an answer."""
+    status, text = fetch(port, "/metrics")
+    if status != 200:
+        raise ServerError(f"no metrics on port {port}: {status} {text}")
+    lines = (line for line in text.splitlines() if line and not line.startswith("#"))
     return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
 
 

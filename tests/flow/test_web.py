@@ -51,7 +51,7 @@ def test_a_page_view_in_a_browser_becomes_a_row(shop, chromium, database):
 def test_going_on_without_a_load_is_a_page_view_too(shop, chromium, database):
     chromium.open(shop.url("/walk.html"))
     rows = wait_events(database, "beacon", 2)
-    assert [row[:3] for row in rows] == [
+    assert sorted(row[:3] for row in rows) == [  # within a millisecond or two: which came first is not known
         (shop.url("/walk.html"), "", "shop.example"),
         (shop.url("/walk.html/further"), shop.url("/walk.html"), "shop.example")]
     # Both are one visit.
