@@ -14,39 +14,11 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "tests/lib/allocations.h"
 #include "tests/lib/choice.h"
 #include "tests/lib/mmdb_files.h"
 
 #define DATA FOOTFALL_SOURCE_DIR "/tests/data/mmdb/"
-
-/* ---- Allocations are counted ---- */
-
-static size_t allocation_count;
-
-void *__real_must_malloc(unsigned long size);
-void *__real_must_calloc(unsigned long count, unsigned long size);
-void *__real_must_realloc(void *memory, unsigned long size);
-void *__wrap_must_malloc(unsigned long size);
-void *__wrap_must_calloc(unsigned long count, unsigned long size);
-void *__wrap_must_realloc(void *memory, unsigned long size);
-
-void *__wrap_must_malloc(unsigned long size)
-{
-    allocation_count++;
-    return __real_must_malloc(size);
-}
-
-void *__wrap_must_calloc(unsigned long count, unsigned long size)
-{
-    allocation_count++;
-    return __real_must_calloc(count, size);
-}
-
-void *__wrap_must_realloc(void *memory, unsigned long size)
-{
-    allocation_count++;
-    return __real_must_realloc(memory, size);
-}
 
 /* ---- Helpers ---- */
 
@@ -323,11 +295,11 @@ static void a_warm_look_up_allocates_nothing(void **state)
     struct places *places = open_sound(WORLD);
     for (size_t i = 0; i < 6; i++)
         find(places, addresses[i]);
-    size_t before = allocation_count;
+    size_t before = allocations_count();
     assert_true(before > 0); /* the counter counts */
     for (size_t i = 0; i < 6000; i++)
         find(places, addresses[i % 6]);
-    assert_int_equal(allocation_count, before);
+    assert_int_equal(allocations_count(), before);
     places_close(&places);
 }
 
@@ -367,14 +339,14 @@ static void full_caches_do_not_mix_places_up(void **state)
         assert_is_number(places, address_in(i, 1), i);
     assert_true(places_counts(places)->decoded_records > PLACES_MAX_RECORDS);
     struct choice choice = choice_seeded(1);
-    size_t before = allocation_count;
+    size_t before = allocations_count();
     for (int i = 0; i < 600000; i++) {
         uint32_t number = (uint32_t)choice_below(&choice, FULL_NETWORKS);
         assert_is_number(places, address_in(number, (uint32_t)choice_below(&choice, 4)), number);
     }
     assert_true(places_counts(places)->decoded_records > 2 * PLACES_MAX_RECORDS);
     assert_true(places_counts(places)->cached_answers > 0);
-    assert_int_equal(allocation_count, before);
+    assert_int_equal(allocations_count(), before);
     places_close(&places);
 }
 

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A server that has warmed up asks for no memory, whatever it answers; and an idle connection holds little.
  *
- * Our code reaches malloc through must_malloc and its kin only, which the linker wraps here, and libuv
- * through the functions it was given. */
+ * libuv is given functions that count; our own code is counted anyway. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -10,52 +9,8 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "tests/lib/allocations.h"
 #include "tests/unit/base_http/bench.h"
-
-static size_t allocation_count;
-
-void *__real_must_malloc(unsigned long size);
-void *__real_must_calloc(unsigned long count, unsigned long size);
-void *__real_must_realloc(void *memory, unsigned long size);
-void *__wrap_must_malloc(unsigned long size);
-void *__wrap_must_calloc(unsigned long count, unsigned long size);
-void *__wrap_must_realloc(void *memory, unsigned long size);
-
-void *__wrap_must_malloc(unsigned long size)
-{
-    allocation_count++;
-    return __real_must_malloc(size);
-}
-
-void *__wrap_must_calloc(unsigned long count, unsigned long size)
-{
-    allocation_count++;
-    return __real_must_calloc(count, size);
-}
-
-void *__wrap_must_realloc(void *memory, unsigned long size)
-{
-    allocation_count++;
-    return __real_must_realloc(memory, size);
-}
-
-static void *count_malloc(size_t size)
-{
-    allocation_count++;
-    return malloc(size);
-}
-
-static void *count_calloc(size_t count, size_t size)
-{
-    allocation_count++;
-    return calloc(count, size);
-}
-
-static void *count_realloc(void *memory, size_t size)
-{
-    allocation_count++;
-    return realloc(memory, size);
-}
 
 #define GET(path) "GET " path " HTTP/1.1\r\nHost: a\r\n\r\n"
 static const slice ok = SLICE("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok");
@@ -87,16 +42,17 @@ static void a_warm_server_asks_for_no_memory(void **state)
     struct http_server_options options = bench_options();
     (void)state;
     options.limits.max_requests = 1000000;
-    assert_int_equal(uv_replace_allocator(count_malloc, count_realloc, count_calloc, free), 0);
+    assert_int_equal(uv_replace_allocator(allocations_malloc, allocations_realloc, allocations_calloc, free),
+                     0);
     bench_start(&bench, &options);
     int kept = bench_connect(&bench);
     for (int round = 0; round < 10; round++)
         ask_everything(&bench, kept);
-    assert_true(allocation_count > 0); /* the counting works */
-    size_t before = allocation_count;
+    assert_true(allocations_count() > 0); /* the counting works */
+    size_t before = allocations_count();
     for (int round = 0; round < 100; round++)
         ask_everything(&bench, kept);
-    assert_int_equal(allocation_count, before);
+    assert_int_equal(allocations_count(), before);
     close(kept);
     bench_end(&bench);
 }
@@ -109,14 +65,16 @@ static void an_idle_connection_holds_no_exchange(void **state)
     (void)state;
     bench_start(&bench, &options);
     int fds[COUNT];
+    size_t before = 0;
     for (int i = 0; i < COUNT; i++) { /* one after the other, so that all use the same exchange */
         fds[i] = bench_connect(&bench);
         bench_send(&bench, fds[i], SLICE(GET("/ok")));
         bench_expect(&bench, fds[i], ok);
         if (i == COUNT / 2)
-            allocation_count = 0;
+            before = allocations_count();
     }
-    assert_true(allocation_count <= COUNT / 2 + 4); /* a struct for each, and libuv's table of descriptors */
+    /* A struct for each, and libuv's table of descriptors. */
+    assert_true(allocations_count() - before <= COUNT / 2 + 4);
     for (int i = 0; i < COUNT; i++)
         close(fds[i]);
     bench_wait_for_open(&bench, 0);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A collector that has warmed up asks for no memory, whatever comes in.
  *
- * Our code reaches malloc through must_malloc and its kin only, which the linker wraps here, and libuv
- * through the functions it was given. librdkafka copies each hit into memory of its own: that is not ours. */
+ * libuv is given functions that count; our own code is counted anyway. librdkafka copies each hit into memory
+ * of its own: that is not ours. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -10,52 +10,8 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "tests/lib/allocations.h"
 #include "tests/unit/collector/stage.h"
-
-static size_t allocation_count;
-
-void *__real_must_malloc(unsigned long size);
-void *__real_must_calloc(unsigned long count, unsigned long size);
-void *__real_must_realloc(void *memory, unsigned long size);
-void *__wrap_must_malloc(unsigned long size);
-void *__wrap_must_calloc(unsigned long count, unsigned long size);
-void *__wrap_must_realloc(void *memory, unsigned long size);
-
-void *__wrap_must_malloc(unsigned long size)
-{
-    allocation_count++;
-    return __real_must_malloc(size);
-}
-
-void *__wrap_must_calloc(unsigned long count, unsigned long size)
-{
-    allocation_count++;
-    return __real_must_calloc(count, size);
-}
-
-void *__wrap_must_realloc(void *memory, unsigned long size)
-{
-    allocation_count++;
-    return __real_must_realloc(memory, size);
-}
-
-static void *count_malloc(size_t size)
-{
-    allocation_count++;
-    return malloc(size);
-}
-
-static void *count_calloc(size_t count, size_t size)
-{
-    allocation_count++;
-    return calloc(count, size);
-}
-
-static void *count_realloc(void *memory, size_t size)
-{
-    allocation_count++;
-    return realloc(memory, size);
-}
 
 #define JSON "Content-Type: application/json\r\nOrigin: https://example.com\r\nAccept-Language: de\r\n"
 #define HIT  "{\"url\":\"https://example.com/\",\"title\":\"a\\u00e4\\u0001\"}"
@@ -82,17 +38,18 @@ static void a_warm_collector_asks_for_no_memory(void **state)
 {
     static struct stage stage;
     (void)state;
-    assert_int_equal(uv_replace_allocator(count_malloc, count_realloc, count_calloc, free), 0);
+    assert_int_equal(uv_replace_allocator(allocations_malloc, allocations_realloc, allocations_calloc, free),
+                     0);
     stage_start(&stage, NULL);
     stage_wait_ready(&stage);
     int fd = bench_connect(&stage.bench);
     for (int round = 0; round < 5; round++)
         send_everything(&stage, fd);
-    assert_true(allocation_count > 0); /* the counting works */
-    size_t before = allocation_count;
+    assert_true(allocations_count() > 0); /* the counting works */
+    size_t before = allocations_count();
     for (int round = 0; round < 30; round++)
         send_everything(&stage, fd);
-    assert_int_equal(allocation_count, before);
+    assert_int_equal(allocations_count(), before);
     close(fd);
     stage_end(&stage);
 }
