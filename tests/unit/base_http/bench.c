@@ -161,6 +161,26 @@ void bench_end(struct bench *bench)
     assert_int_equal(uv_loop_close(&bench->loop), 0);
 }
 
+int bench_set_up_with(void **state, const struct http_server_options *options)
+{
+    static struct bench bench;
+    bench_start(&bench, options);
+    *state = &bench;
+    return 0;
+}
+
+int bench_set_up(void **state)
+{
+    struct http_server_options options = bench_options();
+    return bench_set_up_with(state, &options);
+}
+
+int bench_tear_down(void **state)
+{
+    bench_end(*state);
+    return 0;
+}
+
 void bench_answer(struct bench *bench, slice body)
 {
     assert_true(bench->answered_count < bench->later_count);

@@ -32,6 +32,12 @@ void bench_start(struct bench *bench, const struct http_server_options *options)
 void bench_start_alone(struct bench *bench, const struct http_server_options *options);
 /* Stops and frees what is still there and checks that the loop is empty. */
 void bench_end(struct bench *bench);
+/* A case of cmocka's whose *state is a bench, started with bench_options() and ended afterwards. */
+#define BENCH_TEST(name) cmocka_unit_test_setup_teardown(name, bench_set_up, bench_tear_down)
+int bench_set_up(void **state);
+int bench_tear_down(void **state);
+/* For a set-up of one's own: the bench (static memory) with other options. */
+int bench_set_up_with(void **state, const struct http_server_options *options);
 /* Answers the oldest request to /later with 200 and this body. */
 void bench_answer(struct bench *bench, slice body);
 

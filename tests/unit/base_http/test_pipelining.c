@@ -295,21 +295,12 @@ static void the_last_request_of_a_connection_is_announced(void **state)
 
 static int start(void **state)
 {
-    static struct bench bench;
     struct http_server_options options = bench_options();
     options.limits.max_requests = 100000;
-    bench_start(&bench, &options);
-    *state = &bench;
-    return 0;
+    return bench_set_up_with(state, &options);
 }
 
-static int end(void **state)
-{
-    bench_end(*state);
-    return 0;
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, start, end)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, start, bench_tear_down)
 
 int main(void)
 {

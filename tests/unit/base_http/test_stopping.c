@@ -131,33 +131,16 @@ static void nobody_gets_in_any_more(void **state)
     bench_wait(bench, &is_stopped);
 }
 
-static int start(void **state)
-{
-    static struct bench bench;
-    struct http_server_options options = bench_options();
-    bench_start(&bench, &options);
-    *state = &bench;
-    return 0;
-}
-
-static int end(void **state)
-{
-    bench_end(*state);
-    return 0;
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, start, end)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(an_empty_server_stops_at_once),
-        TEST(idle_connections_are_closed),
-        TEST(what_is_under_way_is_answered_and_what_is_behind_it_is_not),
-        TEST(a_request_that_is_half_here_is_finished),
-        TEST(a_request_that_comes_with_the_stop_gets_503),
-        TEST(after_the_deadline_the_rest_is_closed),
-        TEST(nobody_gets_in_any_more),
+        BENCH_TEST(an_empty_server_stops_at_once),
+        BENCH_TEST(idle_connections_are_closed),
+        BENCH_TEST(what_is_under_way_is_answered_and_what_is_behind_it_is_not),
+        BENCH_TEST(a_request_that_is_half_here_is_finished),
+        BENCH_TEST(a_request_that_comes_with_the_stop_gets_503),
+        BENCH_TEST(after_the_deadline_the_rest_is_closed),
+        BENCH_TEST(nobody_gets_in_any_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -323,38 +323,21 @@ static void a_body_may_be_so_long(void **state)
     assert_memory_equal(strstr(reply, "\r\n\r\n") + 4, request + head, 16384);
 }
 
-static int start(void **state)
-{
-    static struct bench bench;
-    struct http_server_options options = bench_options();
-    bench_start(&bench, &options);
-    *state = &bench;
-    return 0;
-}
-
-static int end(void **state)
-{
-    bench_end(*state);
-    return 0;
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, start, end)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(what_is_refused_gets_one_reply_and_the_end),
-        TEST(what_is_refused_is_refused_without_waiting),
-        TEST(what_is_answered_keeps_the_connection),
-        TEST(a_known_path_says_which_methods_it_has),
-        TEST(a_get_with_a_body_is_answered_and_is_the_last),
-        TEST(replies_are_exactly_these),
-        TEST(http_10_is_kept_when_it_asks),
-        TEST(the_url_may_be_so_long),
-        TEST(the_header_block_may_be_so_long),
-        TEST(there_may_be_so_many_fields),
-        TEST(one_field_may_be_so_long),
-        TEST(a_body_may_be_so_long),
+        BENCH_TEST(what_is_refused_gets_one_reply_and_the_end),
+        BENCH_TEST(what_is_refused_is_refused_without_waiting),
+        BENCH_TEST(what_is_answered_keeps_the_connection),
+        BENCH_TEST(a_known_path_says_which_methods_it_has),
+        BENCH_TEST(a_get_with_a_body_is_answered_and_is_the_last),
+        BENCH_TEST(replies_are_exactly_these),
+        BENCH_TEST(http_10_is_kept_when_it_asks),
+        BENCH_TEST(the_url_may_be_so_long),
+        BENCH_TEST(the_header_block_may_be_so_long),
+        BENCH_TEST(there_may_be_so_many_fields),
+        BENCH_TEST(one_field_may_be_so_long),
+        BENCH_TEST(a_body_may_be_so_long),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

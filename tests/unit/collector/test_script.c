@@ -82,22 +82,13 @@ static void another_tag_gets_the_whole(void **state)
 
 static int start(void **state)
 {
-    static struct bench bench;
     struct http_server_options options = bench_options();
     options.routes = routes;
     options.route_count = 1;
-    bench_start(&bench, &options);
-    *state = &bench;
-    return 0;
+    return bench_set_up_with(state, &options);
 }
 
-static int end(void **state)
-{
-    bench_end(*state);
-    return 0;
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, start, end)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, start, bench_tear_down)
 
 int main(void)
 {
