@@ -13,6 +13,8 @@
 
 enum { CALL_MS = 20000 };
 
+const char *const stage_ack_memory[] = {"journal.ack=memory", NULL};
+
 rd_kafka_t *__real_rd_kafka_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, char *text, size_t size);
 rd_kafka_t *__wrap_rd_kafka_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, char *text, size_t size);
 
@@ -81,6 +83,27 @@ void stage_start(struct stage *stage, const char *const *further)
     stage->bench.port = collector_port(stage->collector);
 }
 
+void stage_start_ready(struct stage *stage, const char *const *further)
+{
+    stage_start(stage, further);
+    stage_wait_ready(stage);
+}
+
+void stage_start_held(struct stage *stage, const char *const *further)
+{
+    stage_start_ready(stage, further);
+    stage_hold(stage);
+}
+
+void stage_start_on_unix(struct stage *stage, const char *setting)
+{
+    char folder[] = "/tmp/collector-stage-XXXXXX", listen[128];
+    assert_non_null(mkdtemp(folder));
+    snprintf(listen, sizeof(listen), "%s=unix:%s/listen.sock", setting, folder);
+    stage_start_ready(stage, (const char *const[]){listen, NULL});
+    memcpy(stage->folder, folder, sizeof(folder));
+}
+
 static void on_stopped(void *context)
 {
     struct stage *stage = context;
@@ -109,6 +132,8 @@ void stage_end(struct stage *stage)
         stage_finish_stop(stage);
     }
     rd_kafka_destroy(stage->client);
+    if (stage->folder[0] != '\0')
+        assert_int_equal(rmdir(stage->folder), 0);
 }
 
 /* --- Kafka --- */
@@ -222,6 +247,14 @@ void stage_get(struct stage *stage, int fd, const char *target, const char *head
     buf_init(&text, memory, sizeof(memory));
     buf_add_format(&text, "GET %s HTTP/1.1\r\nHost: collector\r\n%s\r\n", target, head);
     send_text(stage, fd, &text);
+}
+
+int stage_post_held(struct stage *stage)
+{
+    int fd = bench_connect(&stage->bench);
+    stage_post(stage, fd, "Content-Type: application/json\r\n", STAGE_PLAIN_HIT);
+    stage_wait_metric(stage, STAGE_IN_FLIGHT, 1);
+    return fd;
 }
 
 int stage_connect_unix(const char *listen)

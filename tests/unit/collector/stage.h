@@ -17,6 +17,12 @@
 
 enum { STAGE_PARTITIONS = 4, STAGE_MAX_HITS = 1000 };
 
+#define STAGE_PLAIN_HIT "{\"url\":\"https://example.com/\"}"
+#define STAGE_IN_FLIGHT "footfall_collector_hits_in_flight"
+
+/* Settings to start with: the reply does not wait for Kafka. */
+extern const char *const stage_ack_memory[];
+
 struct stage {
     struct bench bench;
     struct collector_settings values;
@@ -25,7 +31,8 @@ struct stage {
     rd_kafka_t *client; /* owns the cluster; reads what is stored */
     rd_kafka_mock_cluster_t *cluster;
     bool is_stopped;
-    bool is_over; /* freed */
+    bool is_over;    /* freed */
+    char folder[32]; /* of the unix socket, if there is one */
 };
 
 struct stage_reply {
@@ -45,6 +52,11 @@ struct stage_hit {
  * without waiting for Kafka. */
 void stage_start(struct stage *stage, const char *const *further);
 void stage_wait_ready(struct stage *stage);
+void stage_start_ready(struct stage *stage, const char *const *further);
+/* Ready, and held as by stage_hold. */
+void stage_start_held(struct stage *stage, const char *const *further);
+/* Ready, with the listener of this setting ("mirror.listen") on a unix socket of the stage's own. */
+void stage_start_on_unix(struct stage *stage, const char *setting);
 /* Stops the collector if that was not done, and checks that the loop is empty. */
 void stage_end(struct stage *stage);
 void stage_begin_stop(struct stage *stage);
@@ -59,6 +71,8 @@ void stage_make_fatal(struct stage *stage);
 /* head: further header lines, each with CRLF. */
 void stage_post(struct stage *stage, int fd, const char *head, const char *body);
 void stage_get(struct stage *stage, int fd, const char *target, const char *head);
+/* A connection of its own whose one hit is in flight. The stage is held. */
+int stage_post_held(struct stage *stage);
 /* A connection to a listener on a unix socket, and a request to the mirror listener as nginx sends it. */
 int stage_connect_unix(const char *listen);
 void stage_mirror(struct stage *stage, int fd, const char *method, const char *id);

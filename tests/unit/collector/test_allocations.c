@@ -40,8 +40,7 @@ static void a_warm_collector_asks_for_no_memory(void **state)
     (void)state;
     assert_int_equal(uv_replace_allocator(allocations_malloc, allocations_realloc, allocations_calloc, free),
                      0);
-    stage_start(&stage, NULL);
-    stage_wait_ready(&stage);
+    stage_start_ready(&stage, NULL);
     int fd = bench_connect(&stage.bench);
     for (int round = 0; round < 5; round++)
         send_everything(&stage, fd);

@@ -11,21 +11,15 @@
 
 #include "tests/unit/collector/stage.h"
 
-#define JSON      "Content-Type: application/json\r\n"
-#define PLAIN_HIT "{\"url\":\"https://example.com/\"}"
-#define IN_FLIGHT "footfall_collector_hits_in_flight"
+#define JSON "Content-Type: application/json\r\n"
 
 static struct stage stage;
 
 static void what_is_in_flight_is_answered(void **state)
 {
     (void)state;
-    stage_start(&stage, NULL);
-    stage_wait_ready(&stage);
-    int fd = bench_connect(&stage.bench);
-    stage_hold(&stage);
-    stage_post(&stage, fd, JSON, PLAIN_HIT);
-    stage_wait_metric(&stage, IN_FLIGHT, 1);
+    stage_start_held(&stage, NULL);
+    int fd = stage_post_held(&stage);
     stage_begin_stop(&stage);
     assert_int_equal(stage_ready_status(&stage), 503);
     stage_release(&stage);
@@ -38,13 +32,10 @@ static void what_is_in_flight_is_answered(void **state)
 
 static void what_was_queued_is_flushed(void **state)
 {
-    static const char *const memory[] = {"journal.ack=memory", NULL};
     (void)state;
-    stage_start(&stage, memory);
-    stage_wait_ready(&stage);
-    stage_hold(&stage);
+    stage_start_held(&stage, stage_ack_memory);
     for (int i = 0; i < 10; i++)
-        assert_int_equal(stage_post_alone(&stage, JSON, PLAIN_HIT), 204);
+        assert_int_equal(stage_post_alone(&stage, JSON, STAGE_PLAIN_HIT), 204);
     stage_begin_stop(&stage);
     stage_release(&stage);
     stage_finish_stop(&stage);
@@ -54,12 +45,9 @@ static void what_was_queued_is_flushed(void **state)
 
 static void a_fatal_producer_does_not_hold_up_the_end(void **state)
 {
-    static const char *const memory[] = {"journal.ack=memory", NULL};
     (void)state;
-    stage_start(&stage, memory);
-    stage_wait_ready(&stage);
-    stage_hold(&stage);
-    assert_int_equal(stage_post_alone(&stage, JSON, PLAIN_HIT), 204);
+    stage_start_held(&stage, stage_ack_memory);
+    assert_int_equal(stage_post_alone(&stage, JSON, STAGE_PLAIN_HIT), 204);
     stage_begin_stop(&stage);
     stage_make_fatal(&stage);
     stage_finish_stop(&stage);
@@ -69,12 +57,8 @@ static void a_fatal_producer_does_not_hold_up_the_end(void **state)
 static void a_visitor_who_hangs_up_harms_nobody(void **state)
 {
     (void)state;
-    stage_start(&stage, NULL);
-    stage_wait_ready(&stage);
-    int fd = bench_connect(&stage.bench);
-    stage_hold(&stage);
-    stage_post(&stage, fd, JSON, PLAIN_HIT);
-    stage_wait_metric(&stage, IN_FLIGHT, 1);
+    stage_start_held(&stage, NULL);
+    int fd = stage_post_held(&stage);
     close(fd);
     stage_release(&stage);
     stage_wait_metric(&stage, "footfall_collector_hits_delivered_total", 1);

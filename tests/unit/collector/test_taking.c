@@ -25,8 +25,7 @@ static void expect_text(slice got, const char *expected)
 static void a_posted_hit_stands_on_kafka(void **state)
 {
     (void)state;
-    stage_start(&stage, NULL);
-    stage_wait_ready(&stage);
+    stage_start_ready(&stage, NULL);
     int fd = bench_connect(&stage.bench);
     wall_ms before = wall_now();
     stage_post(&stage, fd,
@@ -64,8 +63,7 @@ static void every_visitor_has_a_home_and_every_stream_is_dense(void **state)
     static const char *const trusted[] = {"http.trusted_proxies=127.0.0.1", NULL};
     int64_t last[STAGE_PARTITIONS] = {0};
     (void)state;
-    stage_start(&stage, trusted);
-    stage_wait_ready(&stage);
+    stage_start_ready(&stage, trusted);
     int fd = bench_connect(&stage.bench);
     for (int i = 0; i < 60; i++) {
         char head[256];
@@ -89,8 +87,7 @@ static void every_visitor_has_a_home_and_every_stream_is_dense(void **state)
 static void arrays_are_stored_whole_or_not_at_all(void **state)
 {
     (void)state;
-    stage_start(&stage, NULL);
-    stage_wait_ready(&stage);
+    stage_start_ready(&stage, NULL);
     int fd = bench_connect(&stage.bench);
     stage_post(&stage, fd, JSON,
                "[{\"url\":\"http://example.com/1\"},{\"url\":\"http://example.com/2\"},"
@@ -117,8 +114,7 @@ static void forms_and_pixels_are_taken(void **state)
 {
     static const char *const prefixed[] = {"http.prefix=/stats", NULL};
     (void)state;
-    stage_start(&stage, prefixed);
-    stage_wait_ready(&stage);
+    stage_start_ready(&stage, prefixed);
     int fd = bench_connect(&stage.bench);
     stage_get(&stage, fd, "/stats/v1/hit.gif?url=http%3A%2F%2Fexample.com%2Fp&title=A+b", "");
     assert_int_equal(stage_read_reply(&stage, fd)->status, 200);
@@ -169,8 +165,7 @@ static void bad_requests_hear_why(void **state)
          "the Origin is no site of this collector\n"},
     };
     (void)state;
-    stage_start(&stage, NULL);
-    stage_wait_ready(&stage);
+    stage_start_ready(&stage, NULL);
     int fd = bench_connect(&stage.bench);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         stage_post(&stage, fd, cases[i].head, cases[i].body);
@@ -209,12 +204,8 @@ static void preflights_give_leave_to_sites_only(void **state)
 
 static void mirrored_requests_are_stored_once(void **state)
 {
-    char folder[] = "/tmp/collector-stage-XXXXXX", listen[128];
     (void)state;
-    assert_non_null(mkdtemp(folder));
-    snprintf(listen, sizeof(listen), "mirror.listen=unix:%s/mirror.sock", folder);
-    stage_start(&stage, (const char *const[]){listen, NULL});
-    stage_wait_ready(&stage);
+    stage_start_on_unix(&stage, "mirror.listen");
     int fd = stage_connect_unix(stage.values.mirror_listen);
     stage_mirror(&stage, fd, "GET", "00112233445566778899aabbccddeeff");
     stage_expect(&stage, fd, 204);
@@ -235,17 +226,12 @@ static void mirrored_requests_are_stored_once(void **state)
     assert_string_equal(hits[0].key, "example.com|203.0.113.7");
     assert_int_equal(hits[0].hit.source, HIT_MIRROR);
     stage_end(&stage);
-    rmdir(folder);
 }
 
 static void a_unix_proxy_must_name_the_visitor(void **state)
 {
-    char folder[] = "/tmp/collector-stage-XXXXXX", listen[128];
     (void)state;
-    assert_non_null(mkdtemp(folder));
-    snprintf(listen, sizeof(listen), "http.listen=unix:%s/public.sock", folder);
-    stage_start(&stage, (const char *const[]){listen, NULL});
-    stage_wait_ready(&stage);
+    stage_start_on_unix(&stage, "http.listen");
     int fd = stage_connect_unix(stage.values.http_listen);
     stage_post(&stage, fd, JSON, "{\"url\":\"http://example.com/\"}");
     stage_expect(&stage, fd, 503);
@@ -255,15 +241,13 @@ static void a_unix_proxy_must_name_the_visitor(void **state)
     assert_string_equal(hits[0].key, "example.com|2a00:1::5");
     close(fd);
     stage_end(&stage);
-    rmdir(folder);
 }
 
 static void sites_can_be_replaced(void **state)
 {
     struct why why = {""};
     (void)state;
-    stage_start(&stage, NULL);
-    stage_wait_ready(&stage);
+    stage_start_ready(&stage, NULL);
     assert_int_equal(stage_post_alone(&stage, JSON, "{\"url\":\"http://new.net/\"}"), 403);
     assert_int_equal(collector_set_sites(stage.collector, SLICE("not a host"), &why), STATUS_MALFORMED);
     assert_int_equal(stage_post_alone(&stage, JSON, "{\"url\":\"http://example.com/\"}"), 204);

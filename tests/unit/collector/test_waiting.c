@@ -12,8 +12,6 @@
 
 #define JSON      "Content-Type: application/json\r\n"
 #define HIT(id)   "{\"url\":\"https://example.com/\",\"id\":\"" id "\"}"
-#define PLAIN_HIT "{\"url\":\"https://example.com/\"}"
-#define IN_FLIGHT "footfall_collector_hits_in_flight"
 #define PRODUCERS "footfall_collector_kafka_producers_total"
 #define REPEATED  "footfall_collector_hits_repeated_total"
 
@@ -30,12 +28,8 @@ static void expect_nothing(int fd)
 static void a_reply_waits_for_delivery(void **state)
 {
     (void)state;
-    stage_start(&stage, NULL);
-    stage_wait_ready(&stage);
-    int fd = bench_connect(&stage.bench);
-    stage_hold(&stage);
-    stage_post(&stage, fd, JSON, PLAIN_HIT);
-    stage_wait_metric(&stage, IN_FLIGHT, 1);
+    stage_start_held(&stage, NULL);
+    int fd = stage_post_held(&stage);
     expect_nothing(fd);
     stage_release(&stage);
     stage_expect(&stage, fd, 204);
@@ -46,37 +40,30 @@ static void a_reply_waits_for_delivery(void **state)
 
 static void memory_does_not_wait(void **state)
 {
-    static const char *const memory[] = {"journal.ack=memory", NULL};
     (void)state;
-    stage_start(&stage, memory);
-    stage_wait_ready(&stage);
-    stage_hold(&stage);
+    stage_start_held(&stage, stage_ack_memory);
     assert_int_equal(stage_post_alone(&stage, JSON, HIT("a")), 204);
     assert_int_equal(stage_post_alone(&stage, JSON, HIT("a")), 204);
-    assert_int_equal(stage_metric(&stage, IN_FLIGHT), 1);
+    assert_int_equal(stage_metric(&stage, STAGE_IN_FLIGHT), 1);
     stage_release(&stage);
-    stage_wait_metric(&stage, IN_FLIGHT, 0);
+    stage_wait_metric(&stage, STAGE_IN_FLIGHT, 0);
     assert_int_equal(stage_stored_count(&stage), 1);
     stage_end(&stage);
 }
 
 static void the_mirror_does_not_wait(void **state)
 {
-    char folder[] = "/tmp/collector-stage-XXXXXX", listen[128];
     (void)state;
-    assert_non_null(mkdtemp(folder));
-    snprintf(listen, sizeof(listen), "mirror.listen=unix:%s/mirror.sock", folder);
-    stage_start(&stage, (const char *const[]){listen, NULL});
-    stage_wait_ready(&stage);
+    stage_start_on_unix(&stage, "mirror.listen");
     int fd = stage_connect_unix(stage.values.mirror_listen), page = bench_connect(&stage.bench);
     stage_hold(&stage);
     stage_mirror(&stage, fd, "GET", "same");
     stage_expect(&stage, fd, 204);
     stage_mirror(&stage, fd, "GET", "same");
     stage_expect(&stage, fd, 204);
-    assert_int_equal(stage_metric(&stage, IN_FLIGHT), 1);
+    assert_int_equal(stage_metric(&stage, STAGE_IN_FLIGHT), 1);
     stage_post(&stage, page, JSON, HIT("same")); /* a page that repeats it waits for its delivery */
-    stage_wait_metric(&stage, IN_FLIGHT, 2);
+    stage_wait_metric(&stage, STAGE_IN_FLIGHT, 2);
     expect_nothing(page);
     stage_release(&stage);
     stage_expect(&stage, page, 204);
@@ -84,7 +71,6 @@ static void the_mirror_does_not_wait(void **state)
     close(fd);
     close(page);
     stage_end(&stage);
-    rmdir(folder);
 }
 
 static void pipelined_requests_are_answered_in_order(void **state)
@@ -94,8 +80,7 @@ static void pipelined_requests_are_answered_in_order(void **state)
         "GET /v1/hit.gif?url=http://stranger.com/ HTTP/1.1\r\nHost: a\r\n\r\n"
         "POST /v1/hits HTTP/1.1\r\nHost: a\r\nContent-Length: 30\r\n\r\n{\"url\":\"https://example.com/\"}");
     (void)state;
-    stage_start(&stage, NULL);
-    stage_wait_ready(&stage);
+    stage_start_ready(&stage, NULL);
     int fd = bench_connect(&stage.bench);
     for (int i = 0; i < 20; i++) {
         bench_send(&stage.bench, fd, three);
@@ -115,14 +100,12 @@ static void repeats_of_an_id_share_its_delivery(void **state)
 {
     int fds[4];
     (void)state;
-    stage_start(&stage, NULL);
-    stage_wait_ready(&stage);
-    stage_hold(&stage);
+    stage_start_held(&stage, NULL);
     for (int i = 0; i < 4; i++) {
         fds[i] = bench_connect(&stage.bench);
         stage_post(&stage, fds[i], JSON, i < 3 ? HIT("same") : "[" HIT("same") "," HIT("other") "]");
     }
-    stage_wait_metric(&stage, IN_FLIGHT, 5);
+    stage_wait_metric(&stage, STAGE_IN_FLIGHT, 5);
     for (int i = 0; i < 4; i++)
         expect_nothing(fds[i]);
     stage_release(&stage);
@@ -135,7 +118,7 @@ static void repeats_of_an_id_share_its_delivery(void **state)
     assert_int_equal(stage_post_alone(&stage, JSON, "[" HIT("new") "," HIT("new") "]"), 204);
     assert_int_equal(stage_stored_count(&stage), 3);
     assert_int_equal(stage_metric(&stage, REPEATED), 5);
-    assert_int_equal(stage_metric(&stage, IN_FLIGHT), 0);
+    assert_int_equal(stage_metric(&stage, STAGE_IN_FLIGHT), 0);
     stage_end(&stage);
 }
 
@@ -143,12 +126,11 @@ static void no_room_is_503_and_a_retry_doubles_nothing(void **state)
 {
     static const char *const narrow[] = {"rdkafka.queue.buffering.max.messages=2", NULL};
     (void)state;
-    stage_start(&stage, narrow);
-    stage_wait_ready(&stage);
+    stage_start_ready(&stage, narrow);
     int fd = bench_connect(&stage.bench), other = bench_connect(&stage.bench);
     stage_hold(&stage);
     stage_post(&stage, fd, JSON, "[" HIT("1") "," HIT("2") "," HIT("3") "]");
-    stage_wait_metric(&stage, IN_FLIGHT, 2);
+    stage_wait_metric(&stage, STAGE_IN_FLIGHT, 2);
     stage_post(&stage, other, JSON, HIT("4"));
     const struct stage_reply *reply = stage_read_reply(&stage, other);
     assert_int_equal(reply->status, 503);
@@ -171,15 +153,14 @@ static void a_fatal_producer_is_replaced(void **state)
 {
     int fds[3];
     (void)state;
-    stage_start(&stage, NULL);
-    stage_wait_ready(&stage);
+    stage_start_ready(&stage, NULL);
     assert_int_equal(stage_post_alone(&stage, JSON, HIT("before")), 204);
     stage_hold(&stage);
     for (int i = 0; i < 3; i++) {
         fds[i] = bench_connect(&stage.bench);
-        stage_post(&stage, fds[i], JSON, i < 2 ? HIT("lost") : PLAIN_HIT);
+        stage_post(&stage, fds[i], JSON, i < 2 ? HIT("lost") : STAGE_PLAIN_HIT);
     }
-    stage_wait_metric(&stage, IN_FLIGHT, 3);
+    stage_wait_metric(&stage, STAGE_IN_FLIGHT, 3);
     stage_make_fatal(&stage);
     for (int i = 0; i < 3; i++) {
         stage_expect(&stage, fds[i], 503);
@@ -207,15 +188,14 @@ static void fatal_again_and_again_is_survived(void **state)
         stage_wait_metric(&stage, PRODUCERS, i + 2);
     }
     stage_wait_ready(&stage);
-    assert_int_equal(stage_post_alone(&stage, JSON, PLAIN_HIT), 204);
+    assert_int_equal(stage_post_alone(&stage, JSON, STAGE_PLAIN_HIT), 204);
     stage_end(&stage);
 }
 
 static void a_refused_message_is_503_and_its_neighbours_are_kept(void **state)
 {
     (void)state;
-    stage_start(&stage, NULL);
-    stage_wait_ready(&stage);
+    stage_start_ready(&stage, NULL);
     enum { PRODUCE_KEY = 0 };
     rd_kafka_mock_push_request_errors(stage.cluster, PRODUCE_KEY, 1, RD_KAFKA_RESP_ERR_INVALID_RECORD);
     assert_int_equal(stage_post_alone(&stage, JSON, HIT("bad")), 503);
@@ -235,7 +215,7 @@ static void kafka_must_be_as_the_settings_say(void **state)
     int fd = bench_connect(&stage.bench);
     const struct stage_reply *reply;
     do {
-        stage_post(&stage, fd, JSON, PLAIN_HIT);
+        stage_post(&stage, fd, JSON, STAGE_PLAIN_HIT);
         reply = stage_read_reply(&stage, fd);
         assert_int_equal(reply->status, 503);
     } while (strstr(reply->body, "Kafka has not been reached"));
