@@ -77,10 +77,19 @@ static enum intake_outcome take_value(struct intake *intake, const struct target
     return INTAKE_TAKEN;
 }
 
+static wall_ms sane_time(wall_ms written)
+{
+    if (written.ms < INTAKE_MIN_WRITTEN_MS)
+        written.ms = INTAKE_MIN_WRITTEN_MS;
+    if (written.ms > INTAKE_MAX_WRITTEN_MS)
+        written.ms = INTAKE_MAX_WRITTEN_MS;
+    return written;
+}
+
 enum intake_outcome intake_take(struct intake *intake, const struct feed_message *message, slice refusal,
                                 struct batch *batch, struct metrics *counts)
 {
-    const struct batch_position at = {message->partition, message->offset, message->written};
+    const struct batch_position at = {message->partition, message->offset, sane_time(message->written)};
     const struct target into = {batch, counts};
     enum intake_outcome outcome = INTAKE_TAKEN;
     if (refusal.len > 0)

@@ -11,9 +11,14 @@
 #include "aggregator/batch.h"
 #include "aggregator/feed.h"
 #include "aggregator/metrics.h"
+#include "aggregator/session.h"
 
 /* No clock is so wrong that its hit comes a day before it was written to Kafka. */
 #define INTAKE_MAX_AHEAD_MS INT64_C(86400000)
+/* A record's Kafka timestamp is what its producer says, so it may be anything, as nanoseconds for
+ * milliseconds. It is taken for the nearest time that Postgres knows. */
+#define INTAKE_MIN_WRITTEN_MS INT64_C(0)
+#define INTAKE_MAX_WRITTEN_MS SESSION_MAX_TIME_MS
 
 struct intake {
     struct places *places;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Tests of aggregator/intake: which message becomes a hit, a reject with which reason, or nothing. */
+#include <endian.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -8,6 +9,7 @@
 #include <cmocka.h>
 
 #include "aggregator/intake.h"
+#include "aggregator/row.h"
 
 enum { PARTITIONS = 12 };
 #define DAY_MS INT64_C(86400000)
@@ -88,6 +90,34 @@ static void a_hit_of_another_producer_is_taken(void **state)
     assert_true(slice_equals(bench->batch->hits[0].host, SLICE("a.example")));
     assert_false(bench->batch->hits[0].has_stream);
     assert_int_equal(bench->batch->hits[0].at.offset, 0);
+}
+
+/* The fourth field of the only reject, after topic, partition and offset. */
+static int64_t written_at(const struct bench *bench)
+{
+    enum { AT = 2 + (4 + 4) + (4 + 4) + (4 + 8) + 4 };
+    uint64_t value;
+    memcpy(&value, bench->batch->rejects.data + AT, sizeof value);
+    return (int64_t)be64toh(value);
+}
+
+/* A producer that takes nanoseconds for milliseconds: Postgres would refuse the reject as well, and halt. */
+static void a_kafka_timestamp_that_is_nonsense_is_brought_into_range(void **state)
+{
+    struct bench *bench = *state;
+    static const int64_t times[][2] = {
+        {INT64_MAX, INTAKE_MAX_WRITTEN_MS},
+        {1738469901000000000, INTAKE_MAX_WRITTEN_MS},
+        {INTAKE_MAX_WRITTEN_MS, INTAKE_MAX_WRITTEN_MS},
+        {INT64_MIN, INTAKE_MIN_WRITTEN_MS},
+    };
+    for (size_t i = 0; i < sizeof times / sizeof times[0]; i++) {
+        struct feed_message message = {.offset = 1, .written = {times[i][0]}};
+        batch_clear(bench->batch);
+        intake_take(&bench->intake, &message, SLICE(""), bench->batch, &bench->counts);
+        assert_int_equal(bench->batch->reject_count, 1);
+        assert_int_equal(written_at(bench), row_timestamp((wall_ms){times[i][1]}));
+    }
 }
 
 /* Exactly at the limits is in, one millisecond beyond is out. */
@@ -186,6 +216,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_hit_of_another_producer_is_taken, set_up, tear_down),
         cmocka_unit_test_setup_teardown(event_times_are_judged_by_when_kafka_got_them, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_kafka_timestamp_that_is_nonsense_is_brought_into_range, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(what_is_no_hit_is_rejected_and_its_neighbours_are_kept, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_value_that_is_too_big_is_kept_in_part, set_up, tear_down),
