@@ -217,11 +217,13 @@ static bool has_due_sessions(const struct aggregator *aggregator, const struct c
     return sessions_has_due(held->sessions, watermark, lateness_ms, aggregator->now);
 }
 
-/* While a refused message is looked for, its batch holds nothing else that could be to blame. */
+/* While a refused message is looked for, its batch holds nothing else that could be to blame; what is due goes
+ * into batches without messages. */
 static bool takes_part(const struct aggregator *aggregator, struct claim *held)
 {
-    bool has_messages = aggregator->filling->batch->next_offsets[held->partition] >= 0;
-    if (pace_is_searching(&aggregator->pace)) {
+    const struct batch *batch = aggregator->filling->batch;
+    bool has_messages = batch->next_offsets[held->partition] >= 0;
+    if (pace_is_searching(&aggregator->pace) && !batch_is_empty(batch)) {
         held->has_strays = false;
         return has_messages;
     }

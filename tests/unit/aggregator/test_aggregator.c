@@ -307,6 +307,22 @@ static void what_postgres_refuses_is_found_and_rejected(void **state)
     assert_each_is_stored_once(bench, "897");
 }
 
+/* Batches stay small after the search, and nothing more comes that would make them grow. */
+static void sessions_close_after_a_search_that_nothing_follows(void **state)
+{
+    struct bench *bench = *state;
+    bench->configuration.sessions_gap_ms = 1000;
+    bench->configuration.sessions_lateness_ms = 100;
+    refuse_poison(bench);
+    produce(bench, 0, 50);
+    mock_kafka_produce(bench->kafka, 1, value_of(50, "poison"));
+    mock_kafka_flush(bench->kafka);
+    start(bench, 0);
+    wait_for(bench, REJECTED, "1");
+    wait_for(bench, "SELECT count(*) FROM footfall.strays", "0");
+    wait_for(bench, "SELECT sum(web_events) FROM session_events_aggregated_ip", "50");
+}
+
 static void a_newer_hit_halts_its_partition_alone(void **state)
 {
     struct bench *bench = *state;
@@ -391,6 +407,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(who_is_fenced_forgets_and_comes_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(who_stood_still_steals_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_postgres_refuses_is_found_and_rejected, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(sessions_close_after_a_search_that_nothing_follows, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(a_newer_hit_halts_its_partition_alone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_changed_cluster_halts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_offset_that_is_gone_halts, set_up, tear_down),
