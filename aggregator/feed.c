@@ -145,6 +145,7 @@ static void on_renew(uv_timer_t *timer)
         renew(feed, why.text);
         return;
     }
+    forget_assignment(feed); /* the old client may have been given partitions while we waited */
     feed_client_close(&feed->client, false);
     feed->client = fresh;
     feed->is_known = false;
