@@ -9,6 +9,7 @@
 #include <uv.h>
 
 #include "proto/kafka.h"
+#include "proto/partition.h"
 
 enum { ASK_TIMEOUT_MS = 1000, ASK_PAUSE_MS = 500 };
 
@@ -41,7 +42,7 @@ struct feed_client {
     char cluster_id[FEED_CLIENT_CLUSTER_ID_MAX + 1];
     int partition_count; /* 0: no answer */
     struct ends *asked_ends;
-    char reason[160];
+    char reason[400]; /* a topic's name has up to 249 bytes */
 };
 
 static void on_readable(uv_poll_t *poll, int status, int events)
@@ -83,10 +84,14 @@ struct feed_client *feed_client_open_take(struct uv_loop_s *loop, rd_kafka_conf_
 
 static void read_topic(struct feed_client *client, const rd_kafka_metadata_topic_t *topic)
 {
-    client->partition_count = topic->err ? 0 : topic->partition_cnt;
-    if (client->partition_count == 0)
-        snprintf(client->reason, sizeof client->reason, "topic %s: %s", client->topic,
+    if (topic->err || topic->partition_cnt == 0)
+        snprintf(client->reason, sizeof client->reason, "kafka.topic %s: %s", client->topic,
                  rd_kafka_err2str(topic->err ? topic->err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART));
+    else if (topic->partition_cnt > PARTITIONS_MAX)
+        snprintf(client->reason, sizeof client->reason, "kafka.topic %s has %d partitions, more than %d",
+                 client->topic, topic->partition_cnt, PARTITIONS_MAX);
+    else
+        client->partition_count = topic->partition_cnt;
 }
 
 static void ask_ends(struct feed_client *client)
@@ -113,7 +118,7 @@ static void ask(uv_work_t *work)
     rd_kafka_resp_err_t error = rd_kafka_metadata(client->handle, 0, topic, &metadata, ASK_TIMEOUT_MS);
     char *id = error ? NULL : rd_kafka_clusterid(client->handle, ASK_TIMEOUT_MS);
     if (id == NULL)
-        snprintf(client->reason, sizeof client->reason, "no broker answers: %s",
+        snprintf(client->reason, sizeof client->reason, "no broker of kafka.brokers answers: %s",
                  rd_kafka_err2str(error ? error : RD_KAFKA_RESP_ERR__TIMED_OUT));
     else if (metadata->topic_cnt == 1)
         read_topic(client, &metadata->topics[0]);

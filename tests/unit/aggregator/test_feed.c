@@ -14,6 +14,7 @@
 
 #include "aggregator/feed.h"
 #include "base/log.h"
+#include "proto/partition.h"
 #include "tests/lib/mock_kafka.h"
 
 enum { PARTITIONS = 3, DEADLINE_MS = 30000, HEARTBEAT_REQUEST = 12 /* of Kafka's protocol */ };
@@ -334,6 +335,16 @@ static void a_topic_that_is_not_there_is_waited_for(void **state)
     wait_until(bench, bench->members[0].is_assigned);
 }
 
+static void a_topic_with_too_many_partitions_is_not_read(void **state)
+{
+    struct bench *bench = *state;
+    bench->options.topic = "wide";
+    rd_kafka_mock_topic_create(mock_kafka_cluster(bench->kafka), "wide", PARTITIONS_MAX + 1, 1);
+    start(bench, 0);
+    wait_until(bench, !feed_is_connected(bench->members[0].feed) || bench->members[0].is_ready);
+    assert_false(bench->members[0].is_ready);
+}
+
 static void what_must_not_be_changed_is_refused(void **state)
 {
     struct bench *bench = *state;
@@ -357,6 +368,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_fatal_client_is_replaced, set_up, tear_down),
         cmocka_unit_test_setup_teardown(brokers_that_come_back_are_noticed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_topic_that_is_not_there_is_waited_for, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_topic_with_too_many_partitions_is_not_read, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_must_not_be_changed_is_refused, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
