@@ -21,22 +21,30 @@ static enum step_move connect(void *job)
     return steps_connect(claiming->steps);
 }
 
+/* A row that is there is not tried: a conflict would wait for whoever updates it, and nobody would end him.
+ */
 static enum step_move make_row(void *job)
 {
     struct claiming *claiming = job;
     struct database_statement statement = {
-        .sql = "INSERT INTO footfall.partitions (topic, partition, next_offset) VALUES ($1, $2::int4, -2)"
-               " ON CONFLICT DO NOTHING"};
+        .sql =
+            "INSERT INTO footfall.partitions (topic, partition, next_offset)"
+            " SELECT $1::varchar, $2::int4, -2"
+            "  WHERE NOT EXISTS (SELECT FROM footfall.partitions WHERE topic = $1 AND partition = $2::int4)"
+            " ON CONFLICT DO NOTHING"};
     add_key(claiming, &statement);
     return steps_query(claiming->steps, &statement);
 }
 
-/* A claim must not be lost in a crash of the server, whatever the batches are allowed. */
+/* A claim must not be lost in a crash of the server, whatever the batches are allowed. A batch under way is
+ * given time to finish; once its backend was ended, the lock is free or somebody else's. */
 static enum step_move begin(void *job)
 {
     struct claiming *claiming = job;
     return steps_command(claiming->steps,
-                         "BEGIN; SET LOCAL lock_timeout = '5s'; SET LOCAL synchronous_commit = on");
+                         claiming->attempts == 1
+                             ? "BEGIN; SET LOCAL lock_timeout = '5s'; SET LOCAL synchronous_commit = on"
+                             : "BEGIN; SET LOCAL lock_timeout = '2s'; SET LOCAL synchronous_commit = on");
 }
 
 static enum step_move own_row(void *job)

@@ -203,6 +203,24 @@ static void a_stuck_holder_is_ended(void **state)
     claim_free(&claim);
 }
 
+/* Between its last statement and its COMMIT. An insert that conflicts waits for who updates the row, with no
+ * end. */
+static void a_holder_that_has_moved_the_row_is_ended(void **state)
+{
+    struct store_bench *bench = *state;
+    struct claim *claim = store_bench_claim(bench, 3);
+    claim_free(&claim);
+    PGconn *stuck = postgres_connect(bench->conninfo);
+    postgres_do(stuck, "UPDATE footfall.partitions SET owner_pid = pg_backend_pid(), owner_started ="
+                       " (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid())");
+    postgres_do(stuck, "BEGIN; UPDATE footfall.partitions SET version = version + 1");
+    claim = store_bench_claim(bench, 3);
+    assert_int_equal(bench->result.outcome, STORE_DONE);
+    assert_int_equal(claim->version, 0);
+    claim_free(&claim);
+    postgres_disconnect(stuck);
+}
+
 /* Somebody who is not the named owner is left alone: a person with psql, or a process that came later under
  * the same number. */
 static void a_holder_that_is_not_the_owner_is_left_alone(void **state)
@@ -256,6 +274,7 @@ int main(void)
         cmocka_unit_test(nobody_there_is_a_retry),
         TEST(a_lost_connection_is_a_retry_and_the_next_claim_works),
         TEST(a_stuck_holder_is_ended),
+        TEST(a_holder_that_has_moved_the_row_is_ended),
         TEST(a_holder_that_is_not_the_owner_is_left_alone),
         TEST(the_group_is_named_after_the_deployment),
     };
