@@ -216,15 +216,27 @@ static void on_holder_ended(void *job, const struct store_result *result, const 
         deliver(claiming, result);
 }
 
+/* By somebody who is not its owner: other partitions need not wait for him. */
+static void deliver_locked(struct claiming *claiming)
+{
+    struct store_result result = {.outcome = STORE_FENCED, .partition = claiming->partition};
+    snprintf(result.reason, sizeof result.reason,
+             "the row of partition %d in footfall.partitions is locked: end the transaction that somebody has"
+             " left open (pg_stat_activity)",
+             claiming->partition);
+    deliver(claiming, &result);
+}
+
 static void on_attempted(void *job, const struct store_result *result, const struct outcome *failed)
 {
     struct claiming *claiming = job;
     (void)failed;
-    bool is_locked = strcmp(result->sqlstate, "55P03") == 0;
-    if (is_locked && claiming->attempts < MAX_ATTEMPTS)
+    if (strcmp(result->sqlstate, "55P03") != 0)
+        deliver(claiming, result);
+    else if (claiming->attempts < MAX_ATTEMPTS)
         steps_start(claiming->steps, end_holder_steps, claiming, on_holder_ended);
     else
-        deliver(claiming, result);
+        deliver_locked(claiming);
 }
 
 static void start_attempt(struct claiming *claiming)

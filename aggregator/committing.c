@@ -5,8 +5,8 @@
  *
  *   outcome     what becomes of it
  *   DONE        counted; the next thing
- *   FENCED      all claims are made anew, but those of the partition only after its cooling
- *   RETRY       the same, after a back-off; nothing is read meanwhile
+ *   FENCED      all claims are made anew, but those of the partition only after its cooling (and when it is a
+ * claim that failed so, only this one is) RETRY       the same, after a back-off; nothing is read meanwhile
  *   BAD_DATA    the same at once, with batches halved, until the message that Postgres refuses comes alone:
  *               then it is condemned, and becomes a reject when it is read again
  *   HALT        the partition is left alone; the others are claimed anew
@@ -39,10 +39,15 @@ static void back_off(struct aggregator *aggregator, const char *reason)
     log_warning(&aggregator->log, "postgres_retry", "again in %lld ms: %s", (long long)wait_ms, reason);
 }
 
-static void fence(struct aggregator *aggregator, const struct store_result *result)
+static void note_fenced(struct aggregator *aggregator, const struct store_result *result)
 {
     metrics_add(aggregator->options.metrics, METRICS_FENCED, 1);
     log_warning(&aggregator->log, "fenced", "%s", result->reason);
+}
+
+static void fence(struct aggregator *aggregator, const struct store_result *result)
+{
+    note_fenced(aggregator, result);
     for (size_t i = 0; i < aggregator->claim_count; i++) {
         int partition = aggregator->claims[i]->partition;
         if (result->partition < 0 || result->partition == partition)
@@ -148,7 +153,12 @@ static void on_claimed(void *context, const struct store_result *result, struct 
             aggregator->is_list_stale = true;
     } else if (result->outcome == STORE_RETRY) {
         recover(aggregator, result);
-    } else if (!is_stale(aggregator)) {
+    } else if (is_stale(aggregator)) {
+        /* the partition is no longer ours to wait for */
+    } else if (result->outcome == STORE_FENCED) {
+        note_fenced(aggregator, result);
+        assignment_fence(&aggregator->assignment, aggregator->claiming, aggregator->now);
+    } else {
         metrics_add(aggregator->options.metrics, METRICS_HALTS, 1);
         aggregator_halt(aggregator, aggregator->claiming, result->reason);
     }
@@ -217,8 +227,8 @@ static bool has_due_sessions(const struct aggregator *aggregator, const struct c
     return sessions_has_due(held->sessions, watermark, lateness_ms, aggregator->now);
 }
 
-/* While a refused message is looked for, its batch holds nothing else that could be to blame; what is due goes
- * into batches without messages. */
+/* While a refused message is looked for, its batch holds nothing else that could be to blame; what is due
+ * goes into batches without messages. */
 static bool takes_part(const struct aggregator *aggregator, struct claim *held)
 {
     const struct batch *batch = aggregator->filling->batch;

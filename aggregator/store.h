@@ -24,7 +24,7 @@ struct store;
 
 enum store_outcome {
     STORE_DONE,     /* committed; claimed */
-    STORE_FENCED,   /* another owner: `partition` names the first one */
+    STORE_FENCED,   /* another owner, or somebody holds the row's lock: `partition` names the first one */
     STORE_RETRY,    /* connection, locks, serialization, server full or away: back off, throw away every claim
                        (they belong to one connection, which may be gone), claim again */
     STORE_BAD_DATA, /* SQLSTATE class 22: halve the batch */

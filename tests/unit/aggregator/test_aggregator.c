@@ -275,6 +275,23 @@ static void who_stood_still_steals_nothing(void **state)
     assert_each_is_stored_once(bench, "200");
 }
 
+/* A person with psql who forgets to commit. */
+static void a_row_that_somebody_has_locked_stops_its_partition_alone(void **state)
+{
+    struct bench *bench = *state;
+    struct pg_conn *person = postgres_connect(bench->conninfo);
+    postgres_do(person,
+                "INSERT INTO footfall.partitions (topic, partition, next_offset) VALUES ('hits', 1, -2)");
+    postgres_do(person, "BEGIN; UPDATE footfall.partitions SET next_offset = 0 WHERE partition = 1");
+    produce(bench, 0, 100);
+    start(bench, 0);
+    assert_each_is_stored_once(bench, "75");
+    assert_true(measure(bench, METRICS_FENCED) > 0);
+    postgres_do(person, "ROLLBACK");
+    postgres_disconnect(person);
+    assert_each_is_stored_once(bench, "100");
+}
+
 /* Class 22, as a value that Postgres does not take would raise it. */
 static void refuse_poison(struct bench *bench)
 {
@@ -406,6 +423,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_lost_connection_is_made_anew, set_up, tear_down),
         cmocka_unit_test_setup_teardown(who_is_fenced_forgets_and_comes_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(who_stood_still_steals_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_row_that_somebody_has_locked_stops_its_partition_alone, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(what_postgres_refuses_is_found_and_rejected, set_up, tear_down),
         cmocka_unit_test_setup_teardown(sessions_close_after_a_search_that_nothing_follows, set_up,
                                         tear_down),

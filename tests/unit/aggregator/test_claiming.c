@@ -231,8 +231,9 @@ static void a_holder_that_is_not_the_owner_is_left_alone(void **state)
     PGconn *stuck = stand_still_inside_copy(bench, false);
     postgres_do(bench->admin, "SELECT 1");
     assert_null(store_bench_claim(bench, 3));
-    assert_int_equal(bench->result.outcome, STORE_RETRY);
-    assert_string_equal(bench->result.sqlstate, "55P03");
+    assert_int_equal(bench->result.outcome, STORE_FENCED);
+    assert_int_equal(bench->result.partition, 3);
+    assert_non_null(strstr(bench->result.reason, "footfall.partitions"));
     assert_int_equal(PQputCopyEnd(stuck, NULL), 1);
     PGresult *result = PQgetResult(stuck);
     assert_int_equal(PQresultStatus(result), PGRES_COMMAND_OK);
