@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "aggregator/pages.h"
 #include "aggregator/parts.h"
 #include "aggregator/row.h"
 #include "proto/partition.h"
@@ -21,8 +22,7 @@
 enum {
     CHUNK_BYTES = 64 * 1024,
     START_BYTES = 64 * 1024,
-    CHANGE_OWN_FIELDS = 4, /* topic, partition, version, ordinal */
-    STRAY_OWN_FIELDS = 2,  /* topic, home */
+    STRAY_OWN_FIELDS = 2, /* topic, home */
 };
 
 /* Guards against bugs: what a batch, its strays and the rows that these touch can hold is far below. */
@@ -252,27 +252,18 @@ static void close_due(struct merge *merge, struct claim *claim, const struct mer
         close_one(merge, claim, &session);
 }
 
-static void write_change(struct merge *merge, const struct claim *claim, int32_t ordinal,
-                         const struct session *change)
-{
-    struct buf *out = &merge->output.changes;
-    row_begin(out, CHANGE_OWN_FIELDS + ROW_SESSION_PART_FIELDS);
-    row_add_text(out, slice_of(merge->rules.topic));
-    row_add_int32(out, claim->partition);
-    row_add_int64(out, claim->version + 1);
-    row_add_int32(out, ordinal);
-    row_add_session_part(out, change);
-    merge->output.change_count++;
-}
-
 static void write_changes(struct merge *merge, struct claim *claim)
 {
+    struct pages pages;
     struct session change;
     size_t cursor = 0;
-    int32_t ordinal = 0;
     sessions_renew_old_changes(claim->sessions);
+    pages_begin(&pages, &merge->output.changes, slice_of(merge->rules.topic), claim->partition,
+                claim->version + 1);
     while (sessions_next_change(claim->sessions, &cursor, &change))
-        write_change(merge, claim, ordinal++, &change);
+        pages_add(&pages, &change);
+    pages_end(&pages);
+    merge->output.change_count += (size_t)pages.ordinal;
     sessions_note_stored(claim->sessions, claim->version + 1);
     struct held *held = &merge->held[claim->partition];
     held->forgets = sessions_forget_changes(claim->sessions, &held->forget_before);

@@ -60,7 +60,7 @@ void merge_finish(struct merge *merge, const struct merge_time *time);
  * columns in the order of sql/migrations/0001_tables.sql. */
 struct merge_output {
     struct buf closed;  /* session_events_aggregated_ip */
-    struct buf changes; /* footfall.open_session_changes; versions are the claims' committed version + 1 */
+    struct buf changes; /* footfall.open_session_pages; versions are the claims' committed version + 1 */
     struct buf strays;  /* footfall.strays */
     size_t closed_count, change_count, stray_count, new_hit_count, duplicate_count;
 };

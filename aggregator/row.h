@@ -36,7 +36,7 @@ void row_add_hit(struct buf *out, const struct batch_position *at, const struct 
                  const struct place *place, int64_t agent_id);
 /* session_events_aggregated_ip */
 void row_add_session(struct buf *out, const struct session *session, int64_t gap_ms);
-/* footfall.open_session_changes and footfall.strays share these columns after their own first ones: ip, host,
+/* footfall.strays after its own first columns: ip, host,
  * start, last, events, bot_events, entry_url, referrer, country, state, city, exit_url. */
 enum { ROW_SESSION_PART_FIELDS = 12 };
 void row_add_session_part(struct buf *out, const struct session *session);

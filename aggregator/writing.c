@@ -242,7 +242,7 @@ static enum step_move forget_next(void *job)
         snprintf(writing->forget_partition, sizeof writing->forget_partition, "%d", partition);
         snprintf(writing->forget_before, sizeof writing->forget_before, "%lld", (long long)before);
         struct database_statement statement = {
-            .sql = "DELETE FROM footfall.open_session_changes"
+            .sql = "DELETE FROM footfall.open_session_pages"
                    " WHERE topic = $1 AND partition = $2::int4 AND version < $3::int8"};
         database_statement_add_text(&statement, writing->options->topic);
         database_statement_add_text(&statement, writing->forget_partition);
@@ -262,12 +262,10 @@ static enum step_move forget_more(void *job, const struct database_reply *reply)
 static enum step_move copy_changes(void *job)
 {
     struct writing *writing = job;
-    return copy_rows(
-        writing,
-        "COPY footfall.open_session_changes (topic, partition, version, ordinal, ip, host, start_hit,"
-        " last_hit, events, bot_events, entry_url, referrer, country, state, city, exit_url)"
-        " FROM STDIN (FORMAT binary)",
-        &writing->output->changes);
+    return copy_rows(writing,
+                     "COPY footfall.open_session_pages (topic, partition, version, ordinal, changes)"
+                     " FROM STDIN (FORMAT binary)",
+                     &writing->output->changes);
 }
 
 static enum step_move copy_strays(void *job)

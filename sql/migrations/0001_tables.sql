@@ -109,27 +109,43 @@ CREATE TABLE footfall.received (
     PRIMARY KEY (topic, partition, stream)
 ) WITH (fillfactor = 50);
 
--- Open sessions as changes: a change replaces every earlier interval of its key that it overlaps; events = 0 closes.
-CREATE TABLE footfall.open_session_changes (
-    topic      varchar NOT NULL,
-    partition  integer NOT NULL,
-    version    bigint  NOT NULL,
-    ordinal    integer NOT NULL,
-    ip         varchar NOT NULL,
-    host       varchar NOT NULL,
-    start_hit  timestamp(3) NOT NULL,
-    last_hit   timestamp(3) NOT NULL,
-    events     bigint NOT NULL,
-    bot_events bigint NOT NULL,
-    entry_url  varchar,
-    referrer   varchar,
-    country    varchar(2),
-    state      varchar,
-    city       varchar,
-    exit_url   varchar
+-- Open sessions as changes, many in a row: a JSON array of arrays, described where it is written (aggregator/pages.h) and
+-- taken apart by the view footfall.open_session_changes.
+CREATE TABLE footfall.open_session_pages (
+    topic     varchar NOT NULL,
+    partition integer NOT NULL,
+    version   bigint  NOT NULL,
+    ordinal   integer NOT NULL,             -- of the first change within the version
+    changes   text    NOT NULL
 );
+ALTER TABLE footfall.open_session_pages ALTER changes SET STORAGE EXTERNAL; -- it lives for minutes: not worth compressing
 
-CREATE INDEX open_session_changes_partition ON footfall.open_session_changes (topic, partition, version);
+CREATE INDEX open_session_pages_partition ON footfall.open_session_pages (topic, partition, version);
+
+-- Exact for all times that a session can have, which division by 1000.0 is not.
+CREATE FUNCTION footfall.time_of_ms(ms bigint) RETURNS timestamp(3)
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$
+    SELECT timestamp 'epoch' + (ms / 86400000) * interval '1 day' + (ms % 86400000) * interval '1 ms'
+$$;
+
+-- A change replaces every earlier interval of its key that it overlaps; events = 0 closes.
+CREATE VIEW footfall.open_session_changes AS
+SELECT topic, partition, version, (ordinal + place - 1)::integer AS ordinal,
+       (change ->> 0)::varchar AS ip,
+       (change ->> 1)::varchar AS host,
+       footfall.time_of_ms((change ->> 2)::bigint)::timestamp(3) AS start_hit,
+       footfall.time_of_ms((change ->> 3)::bigint)::timestamp(3) AS last_hit,
+       (change ->> 4)::bigint AS events,
+       (change ->> 5)::bigint AS bot_events,
+       (change ->> 6)::varchar AS entry_url,
+       (change ->> 7)::varchar AS referrer,
+       (change ->> 8)::varchar(2) AS country,
+       (change ->> 9)::varchar AS state,
+       (change ->> 10)::varchar AS city,
+       (change ->> 11)::varchar AS exit_url
+  FROM footfall.open_session_pages
+ CROSS JOIN LATERAL jsonb_array_elements(changes::jsonb) WITH ORDINALITY AS each (change, place);
 
 -- Parts of sessions that were read outside their key's home partition; the home's owner takes them.
 CREATE TABLE footfall.strays (
@@ -178,7 +194,8 @@ INSERT INTO footfall.rights VALUES
     ('footfall.rights',                     'footfall_writer', 'SELECT'),
     ('footfall.partitions',                 'footfall_writer', 'SELECT, INSERT, UPDATE'),
     ('footfall.received',                   'footfall_writer', 'SELECT, INSERT, UPDATE'),
-    ('footfall.open_session_changes',       'footfall_writer', 'SELECT, INSERT, DELETE'),
+    ('footfall.open_session_pages',         'footfall_writer', 'SELECT, INSERT, DELETE'),
+    ('footfall.open_session_changes',       'footfall_writer', 'SELECT'),
     ('footfall.strays',                     'footfall_writer', 'SELECT, INSERT, DELETE'),
     ('footfall.open_sessions',              'footfall_writer', 'SELECT'),
     ('footfall.deployment',                 'footfall_writer', 'SELECT'),
@@ -190,6 +207,7 @@ INSERT INTO footfall.rights VALUES
     ('footfall.rights',                     'footfall_reader', 'SELECT'),
     ('footfall.partitions',                 'footfall_reader', 'SELECT'),
     ('footfall.received',                   'footfall_reader', 'SELECT'),
+    ('footfall.open_session_pages',         'footfall_reader', 'SELECT'),
     ('footfall.open_session_changes',       'footfall_reader', 'SELECT'),
     ('footfall.strays',                     'footfall_reader', 'SELECT'),
     ('footfall.open_sessions',              'footfall_reader', 'SELECT'),

@@ -246,7 +246,7 @@ static void store_closed(struct world *world, const struct merge_output *output)
 static void store_changes(struct world *world, const struct merge_output *output)
 {
     struct world_tables *tables = &world->tables;
-    slice rest = buf_slice(&output->changes);
+    struct tuples_changes rest = {.rest = buf_slice(&output->changes)};
     size_t count = 0;
     for (struct tuples_change change; tuples_next_change(&rest, SLICE("hits"), &change); count++)
         tables->changes[tables->change_count++] = (struct world_row){.partition = change.partition,

@@ -4,8 +4,8 @@
 
 #include <string.h>
 
-#include "aggregator/row.h"
 #include "tests/lib/sessions_model.h"
+#include "tests/unit/aggregator/tuples.h"
 
 enum { GAP_MS = 300000 };
 
@@ -152,117 +152,25 @@ void sim_take_stored(struct sim_store *store, struct merge *merge)
             merge_take_stored(merge, taken_by[i], &store->sessions.rows[i].value);
 }
 
-/* ---- Rows written: tuples in the binary form of COPY ---- */
-
-static uint64_t take_integer(slice *rest, size_t bytes)
-{
-    uint64_t value = 0;
-    MUST(rest->len >= bytes);
-    for (size_t i = 0; i < bytes; i++)
-        value = value << 8 | (uint8_t)rest->data[i];
-    *rest = slice_from(*rest, bytes);
-    return value;
-}
-
-static slice take_field(slice *rest)
-{
-    uint32_t len = (uint32_t)take_integer(rest, 4);
-    if (len == UINT32_MAX) /* NULL */
-        return (slice){NULL, 0};
-    MUST(rest->len >= len);
-    slice field = slice_head(*rest, len);
-    *rest = slice_from(*rest, len);
-    return field;
-}
-
-static int64_t take_number(slice *rest)
-{
-    slice field = take_field(rest);
-    size_t bytes = field.len;
-    MUST(bytes == 4 || bytes == 8);
-    return (int64_t)take_integer(&field, bytes);
-}
-
-static wall_ms take_time(slice *rest)
-{
-    return row_time(take_number(rest));
-}
-
-static ip_address take_ip(slice *rest)
-{
-    ip_address ip;
-    MUST(ip_read(take_field(rest), &ip) == STATUS_OK);
-    return ip;
-}
-
-static void take_part(slice *rest, struct session *out)
-{
-    out->ip = take_ip(rest);
-    out->host = take_field(rest);
-    out->start = take_time(rest);
-    out->last = take_time(rest);
-    out->events = take_number(rest);
-    out->bot_events = take_number(rest);
-    out->entry_url = take_field(rest);
-    out->referrer = take_field(rest);
-    out->country = take_field(rest);
-    out->state = take_field(rest);
-    out->city = take_field(rest);
-    out->exit_url = take_field(rest);
-}
-
-static void take_session(slice *rest, struct session *out)
-{
-    out->start = take_time(rest);
-    wall_ms end = take_time(rest);
-    out->ip = take_ip(rest);
-    out->host = take_field(rest);
-    out->events = take_number(rest);
-    out->last = take_time(rest);
-    out->bot_events = take_number(rest);
-    out->entry_url = take_field(rest);
-    out->referrer = take_field(rest);
-    out->exit_url = take_field(rest);
-    out->country = take_field(rest);
-    out->state = take_field(rest);
-    out->city = take_field(rest);
-    MUST(end.ms == out->last.ms + GAP_MS);
-}
+/* ---- Rows written ---- */
 
 static void write_closed(struct sim_store *store, slice rest)
 {
-    while (rest.len > 0) {
-        struct session closed;
-        MUST(take_integer(&rest, 2) == 13);
-        take_session(&rest, &closed);
+    for (struct session closed; tuples_next_session(&rest, GAP_MS, &closed);)
         table_add(&store->sessions, 0, 0, &closed);
-    }
 }
 
-static void write_changes(struct sim_store *store, slice rest)
+static void write_changes(struct sim_store *store, slice tuples)
 {
-    while (rest.len > 0) {
-        struct session change;
-        MUST(take_integer(&rest, 2) == 4 + ROW_SESSION_PART_FIELDS);
-        take_field(&rest); /* topic */
-        int partition = (int)take_number(&rest);
-        int64_t version = take_number(&rest);
-        take_number(&rest); /* ordinal: their order */
-        take_part(&rest, &change);
-        table_add(&store->changes, partition, version, &change);
-    }
+    struct tuples_changes rest = {.rest = tuples};
+    for (struct tuples_change change; tuples_next_change(&rest, SLICE("hits"), &change);)
+        table_add(&store->changes, change.partition, change.version, &change.value);
 }
 
 static void write_strays(struct sim_store *store, slice rest)
 {
-    while (rest.len > 0) {
-        struct session stray;
-        MUST(take_integer(&rest, 2) == 2 + ROW_SESSION_PART_FIELDS);
-        take_field(&rest); /* topic */
-        int home = (int)take_number(&rest);
-        take_part(&rest, &stray);
-        table_add(&store->strays, home, 0, &stray);
-    }
+    for (struct tuples_stray stray; tuples_next_stray(&rest, SLICE("hits"), &stray);)
+        table_add(&store->strays, stray.home, 0, &stray.value);
 }
 
 void sim_write_output(struct sim_store *store, const struct merge_output *output)

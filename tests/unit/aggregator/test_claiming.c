@@ -95,20 +95,21 @@ static void strays_that_wait_are_seen(void **state)
 static void open_sessions_are_replayed(void **state)
 {
     struct store_bench *bench = *state;
-    postgres_do(
-        bench->admin,
-        "INSERT INTO footfall.open_session_changes"
-        " SELECT 'hits', 6, n / 1000, n %% 1000, '10.' || n / 65536 || '.' || n / 256 %% 256 || '.' || n %% "
-        "256,"
-        "        'example.com', '2025-02-02', '2025-02-02', 1, 0 FROM generate_series(0, 24999) AS n");
-    postgres_do(bench->admin, "INSERT INTO footfall.open_session_changes"
-                              " SELECT topic, partition, 1000, ordinal, ip, host, start_hit, last_hit, 0, 0"
-                              "   FROM footfall.open_session_changes WHERE ordinal %% 10 = 0");
-    /* Another partition's and another topic's are not ours. */
     postgres_do(bench->admin,
-                "INSERT INTO footfall.open_session_changes VALUES"
-                " ('hits', 7, 1, 1, '10.0.0.1', 'other.com', '2025-02-02', '2025-02-02', 1, 0),"
-                " ('else', 6, 1, 1, '10.0.0.1', 'other.com', '2025-02-02', '2025-02-02', 1, 0)");
+                "INSERT INTO footfall.open_session_pages"
+                " SELECT 'hits', 6, n / 1000, n / 100 %% 10 * 100, json_agg(json_build_array("
+                "        '10.' || n / 65536 || '.' || n / 256 %% 256 || '.' || n %% 256, 'example.com',"
+                "        1738454400000, 1738454400000, 1, 0) ORDER BY n)"
+                "   FROM generate_series(0, 24999) AS n GROUP BY n / 100, n / 1000");
+    postgres_do(bench->admin,
+                "INSERT INTO footfall.open_session_pages"
+                " SELECT topic, partition, 1000, min(ordinal),"
+                "        json_agg(json_build_array(ip, host, 1738454400000, 1738454400000, 0, 0))"
+                "   FROM footfall.open_session_changes WHERE ordinal %% 10 = 0 GROUP BY topic, partition");
+    /* Another partition's and another topic's are not ours. */
+    postgres_do(bench->admin, "INSERT INTO footfall.open_session_pages VALUES"
+                              " ('hits', 7, 1, 1, '[[\"10.0.0.1\",\"other.com\",0,0,1,0]]'),"
+                              " ('else', 6, 1, 1, '[[\"10.0.0.1\",\"other.com\",0,0,1,0]]')");
     struct claim *claim = store_bench_claim(bench, 6);
     assert_non_null(claim);
     assert_int_equal(sessions_change_rows(claim->sessions), 27500);
@@ -124,12 +125,19 @@ static void open_sessions_are_replayed(void **state)
 static void a_change_that_is_no_session_halts(void **state)
 {
     struct store_bench *bench = *state;
-    postgres_do(bench->admin,
-                "INSERT INTO footfall.open_session_changes VALUES"
-                " ('hits', 6, 1, 1, 'nonsense', 'example.com', '2025-02-02', '2025-02-02', 1, 0)");
+    postgres_do(bench->admin, "INSERT INTO footfall.open_session_pages VALUES"
+                              " ('hits', 6, 1, 1, '[[\"nonsense\",\"example.com\",0,0,1,0]]')");
     assert_null(store_bench_claim(bench, 6));
     assert_int_equal(bench->result.outcome, STORE_HALT);
     assert_int_equal(bench->result.partition, 6);
+}
+
+static void a_page_that_is_no_page_halts(void **state)
+{
+    struct store_bench *bench = *state;
+    postgres_do(bench->admin, "INSERT INTO footfall.open_session_pages VALUES ('hits', 6, 1, 1, '[[')");
+    assert_null(store_bench_claim(bench, 6));
+    assert_int_equal(bench->result.outcome, STORE_BAD_DATA);
 }
 
 static void without_tables_it_halts_with_the_mend(void **state)
@@ -271,6 +279,7 @@ int main(void)
         TEST(strays_that_wait_are_seen),
         TEST(open_sessions_are_replayed),
         TEST(a_change_that_is_no_session_halts),
+        TEST(a_page_that_is_no_page_halts),
         TEST(without_tables_it_halts_with_the_mend),
         cmocka_unit_test(nobody_there_is_a_retry),
         TEST(a_lost_connection_is_a_retry_and_the_next_claim_works),

@@ -156,7 +156,7 @@ static void the_home_in_the_batch_gets_the_hit_wherever_it_was_read(void **state
     assert_int_equal(sessions_count(bench->claims[3]->sessions), 1);
     assert_int_equal(output->change_count, 2);
     struct tuples_change change;
-    slice rest = buf_slice(&output->changes);
+    struct tuples_changes rest = {.rest = buf_slice(&output->changes)};
     assert_true(tuples_next_change(&rest, SLICE("hits"), &change));
     assert_int_equal(change.partition, 2);
     assert_int_equal(change.version, 1);
@@ -256,7 +256,7 @@ static void closing_is_bounded_and_moves_stored_until(void **state)
         latest = closed.last.ms > latest.last.ms ? closed : latest;
     assert_int_equal(bench->claims[1]->stored_until.ms, latest.last.ms);
     struct tuples_change tombstone;
-    slice rest = buf_slice(&output->changes);
+    struct tuples_changes rest = {.rest = buf_slice(&output->changes)};
     for (int32_t i = 0; i < MAX_CLOSED; i++) {
         assert_true(tuples_next_change(&rest, SLICE("hits"), &tombstone));
         assert_int_equal(tombstone.value.events, 0);

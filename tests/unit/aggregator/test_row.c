@@ -282,19 +282,6 @@ static void parts_of_sessions_come_back(void **state)
     ask(bench, "SELECT s::text FROM footfall.strays s WHERE events > 1",
         "(hits,5,203.0.113.7,example.com,\"2025-02-02 04:20:00.123\",\"2025-02-02 04:20:01\",1099511627775,3,"
         "/entry,/referrer,IN,Karnataka,Bengaluru,/exit)");
-
-    buf_clear(&bench->ours);
-    row_add_header(&bench->ours);
-    row_begin(&bench->ours, 4 + ROW_SESSION_PART_FIELDS);
-    row_add_text(&bench->ours, SLICE("hits"));
-    row_add_int32(&bench->ours, 5);
-    row_add_int64(&bench->ours, 7);
-    row_add_int32(&bench->ours, 0);
-    row_add_session_part(&bench->ours, &full_session);
-    assert_comes_back(bench, "COPY footfall.open_session_changes FROM STDIN (FORMAT binary)",
-                      "COPY footfall.open_session_changes TO STDOUT (FORMAT binary)");
-    ask(bench, "SELECT entry_url || exit_url || last_hit FROM footfall.open_sessions WHERE partition = 5",
-        "/entry/exit2025-02-02 04:20:01");
 }
 
 static void an_overflow_is_remembered(void **state)

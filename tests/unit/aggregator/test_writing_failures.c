@@ -22,7 +22,7 @@ static void assert_nothing_stored(struct store_bench *bench)
         bench,
         "SELECT (SELECT count(*) FROM processed_events) + (SELECT count(*) FROM rejected_hits)"
         "     + (SELECT count(*) FROM footfall.received)"
-        "     + (SELECT count(*) FROM footfall.open_session_changes)"
+        "     + (SELECT count(*) FROM footfall.open_session_pages)"
         "     + (SELECT count(*) FROM footfall.partitions WHERE version > 0 OR next_offset <> -2)",
         "0");
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "aggregator/row.h"
+#include "base/json.h"
 
 static slice take(slice *rest, size_t len)
 {
@@ -99,15 +100,69 @@ static void take_session_part(slice *rest, struct session *session)
     session->exit_url = take_text(rest);
 }
 
-bool tuples_next_change(slice *rest, slice topic, struct tuples_change *change)
+/* ---- Pages ---- */
+
+static bool begin_page(struct tuples_changes *changes, slice topic)
 {
-    if (!begin(rest, 4 + ROW_SESSION_PART_FIELDS))
+    slice *rest = &changes->rest;
+    struct json_value page;
+    if (!begin(rest, 5))
         return false;
     take_topic(rest, topic);
-    change->partition = (int)take_number(rest, 4);
-    change->version = take_number(rest, 8);
-    change->ordinal = (int32_t)take_number(rest, 4);
-    take_session_part(rest, &change->value);
+    changes->next.partition = (int)take_number(rest, 4);
+    changes->next.version = take_number(rest, 8);
+    changes->next.ordinal = (int32_t)take_number(rest, 4);
+    MUST(json_read(take_text(rest), &page, NULL) == STATUS_OK && page.kind == JSON_ARRAY);
+    changes->page = page.raw;
+    return true;
+}
+
+/* null: empty. The texts of tests need no escapes. */
+static slice next_text(slice *array)
+{
+    struct json_value value;
+    MUST(json_next(array, &value) && !value.has_escapes);
+    if (value.kind == JSON_NULL)
+        return (slice){NULL, 0};
+    MUST(value.kind == JSON_TEXT && value.raw.len > 0);
+    return value.raw;
+}
+
+static int64_t next_number(slice *array)
+{
+    struct json_value value;
+    int64_t number;
+    MUST(json_next(array, &value) && json_int64(&value, &number) == STATUS_OK);
+    return number;
+}
+
+static void read_change(slice array, struct session *session)
+{
+    struct json_value more;
+    MUST(ip_read(next_text(&array), &session->ip) == STATUS_OK);
+    session->host = next_text(&array);
+    session->start.ms = next_number(&array);
+    session->last.ms = next_number(&array);
+    session->events = next_number(&array);
+    session->bot_events = next_number(&array);
+    session->entry_url = next_text(&array);
+    session->referrer = next_text(&array);
+    session->country = next_text(&array);
+    session->state = next_text(&array);
+    session->city = next_text(&array);
+    session->exit_url = next_text(&array);
+    MUST(!json_next(&array, &more));
+}
+
+bool tuples_next_change(struct tuples_changes *changes, slice topic, struct tuples_change *change)
+{
+    struct json_value array;
+    while (changes->page.len == 0 || !json_next(&changes->page, &array))
+        if (!begin_page(changes, topic))
+            return false;
+    read_change(array.raw, &changes->next.value);
+    *change = changes->next;
+    changes->next.ordinal++;
     return true;
 }
 

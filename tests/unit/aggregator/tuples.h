@@ -24,7 +24,14 @@ struct tuples_stray {
 /* Each takes the first tuple off *rest; false when there is none left. topic: what the first column must say.
  */
 bool tuples_next_session(slice *rest, int64_t gap_ms, struct session *session);
-bool tuples_next_change(slice *rest, slice topic, struct tuples_change *change);
+
+/* Changes stand in pages, many in a tuple: begin with {.rest = tuples}. */
+struct tuples_changes {
+    slice rest; /* tuples */
+    slice page; /* what is left of the JSON array */
+    struct tuples_change next;
+};
+bool tuples_next_change(struct tuples_changes *changes, slice topic, struct tuples_change *change);
 bool tuples_next_stray(slice *rest, slice topic, struct tuples_stray *stray);
 
 #endif
