@@ -167,12 +167,13 @@ CREATE TABLE footfall.strays (
 
 CREATE INDEX strays_home ON footfall.strays (topic, home);
 
--- What is open now: the changes that no later change of their key replaces.
+-- What is open now: the changes that no later change of their key replaces. The pages are taken apart once.
 CREATE VIEW footfall.open_sessions AS
+WITH changes AS MATERIALIZED (SELECT * FROM footfall.open_session_changes)
 SELECT topic, partition, ip, host, start_hit, last_hit, events, bot_events, entry_url, referrer, country, state, city, exit_url
-  FROM footfall.open_session_changes c
+  FROM changes c
  WHERE events > 0
-   AND NOT EXISTS (SELECT FROM footfall.open_session_changes later
+   AND NOT EXISTS (SELECT FROM changes later
                     WHERE later.topic = c.topic AND later.partition = c.partition
                       AND later.ip = c.ip AND later.host = c.host
                       AND later.start_hit <= c.last_hit AND later.last_hit >= c.start_hit
