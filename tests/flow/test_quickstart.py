@@ -160,11 +160,7 @@ def user(short_folder, cache):
     name = f"footfall-{os.getpid()}"
     subprocess.run(["useradd", "--no-create-home", "--home-dir", short_folder, name], check=True)
     try:
-        files = subprocess.run(["git", "-C", TOP, "ls-files", "-co", "--exclude-standard"], check=True, text=True,
-                               stdout=subprocess.PIPE).stdout.splitlines()
-        for file in files:
-            (short_folder / "tree" / file).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(TOP / file, short_folder / "tree" / file)
+        shutil.copytree(TOP, short_folder / "tree", ignore=shutil.ignore_patterns("build", ".git", "__pycache__"))
         subprocess.run(["chown", "-R", f"{name}:", short_folder], check=True)
         caller = Caller(short_folder / "tree", short_folder / "demo", cache, name)
         yield caller
