@@ -2,6 +2,7 @@
  * days: see the header. */
 #include "aggregator/days.h"
 
+#include "aggregator/result.h"
 #include "aggregator/row.h"
 
 enum { DAY_MS = 24 * 60 * 60 * 1000 };
@@ -23,31 +24,53 @@ static void ask(struct days *days, int32_t day)
         days->asked[days->asked_count++] = day;
 }
 
-bool days_ask(struct days *days, const struct batch *batch, wall_ms now, struct arrays *arrays,
-              struct database_statement *statement)
+/* The asked ones are the parameter of this SQL; false: there are none. */
+static bool bind(const struct days *days, const char *sql, struct arrays *arrays,
+                 struct database_statement *statement)
 {
     static const enum arrays_type types[] = {ARRAYS_DATE};
-    int32_t today = (int32_t)(now.ms / DAY_MS);
-    days->asked_count = 0;
-    for (int32_t ahead = 0; ahead <= DAYS_AHEAD; ahead++)
-        ask(days, today + ahead);
-    for (size_t i = 0; i < batch->day_count; i++)
-        ask(days, batch->days[i]);
     if (days->asked_count == 0)
         return false;
     arrays_begin(arrays, types, 1);
     for (size_t i = 0; i < days->asked_count; i++)
         row_add_int32(&arrays->columns[0], days->asked[i] - POSTGRES_EPOCH_DAY);
-    *statement = (struct database_statement){
-        .sql = "SELECT footfall.make_day(day) FROM unnest($1::date[]) AS day ORDER BY day"};
+    *statement = (struct database_statement){.sql = sql};
     arrays_bind(arrays, days->asked_count, statement);
     return true;
+}
+
+bool days_ask(struct days *days, const struct batch *batch, struct arrays *arrays,
+              struct database_statement *statement)
+{
+    static const char make[] = "SELECT footfall.make_day(day) FROM unnest($1::date[]) AS day ORDER BY day";
+    days->asked_count = 0;
+    for (size_t i = 0; i < batch->day_count; i++)
+        ask(days, batch->days[i]);
+    return bind(days, make, arrays, statement);
+}
+
+bool days_ask_ahead(struct days *days, wall_ms now, struct arrays *arrays,
+                    struct database_statement *statement)
+{
+    static const char make[] = "SELECT day - date '1970-01-01' FROM unnest($1::date[]) AS day"
+                               " WHERE footfall.make_day_ahead(day)";
+    int32_t today = (int32_t)(now.ms / DAY_MS);
+    days->asked_count = 0;
+    for (int32_t ahead = 0; ahead <= DAYS_AHEAD; ahead++)
+        ask(days, today + ahead);
+    return bind(days, make, arrays, statement);
 }
 
 void days_note_made(struct days *days)
 {
     for (size_t i = 0; i < days->asked_count; i++)
         known_add(days->known, days->asked[i]);
+}
+
+void days_note_made_ahead(struct days *days, const struct pg_result *result)
+{
+    for (int row = 0; row < result_count(result); row++)
+        known_add(days->known, result_int32(result, row, 0));
 }
 
 void days_forget(struct days *days)

@@ -2,9 +2,10 @@
  * days: which day partitions of processed_events are known to be there, and the statement that makes others.
  *
  * Writing asks before each batch: days that the batch holds, and once a day (at first, and after a failure
- * too) the week ahead, so that on most days nothing is made under load. The statement is a transaction of its
- * own. At most DAYS_MAX_MADE a statement, since each partition holds locks until its end: ask until nothing
- * is missing. Owned by the store; loop thread. */
+ * too) the week ahead, so that on most days nothing is made under load. Nothing waits for a day ahead that
+ * cannot be made at once. Each statement is a transaction of its own. At most DAYS_MAX_MADE a statement,
+ * since each partition holds locks until its end: ask until nothing is missing. Owned by the store; loop
+ * thread. */
 #ifndef AGGREGATOR_DAYS_H
 #define AGGREGATOR_DAYS_H
 
@@ -24,11 +25,15 @@ struct days {
 
 void days_init(struct days *days);
 void days_fini(struct days *days);
-/* True: *statement makes some that are missing. */
-bool days_ask(struct days *days, const struct batch *batch, wall_ms now, struct arrays *arrays,
+/* True: *statement makes some of the batch's that are missing. */
+bool days_ask(struct days *days, const struct batch *batch, struct arrays *arrays,
               struct database_statement *statement);
 /* The statement was done. */
 void days_note_made(struct days *days);
+/* True: *statement makes those of the week ahead that are missing, as far as they can be made now. */
+bool days_ask_ahead(struct days *days, wall_ms now, struct arrays *arrays,
+                    struct database_statement *statement);
+void days_note_made_ahead(struct days *days, const struct pg_result *result);
 /* A day that was thought to be there is not. */
 void days_forget(struct days *days);
 

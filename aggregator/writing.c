@@ -42,7 +42,7 @@ static enum step_move make_days(void *job)
 {
     struct writing *writing = job;
     struct database_statement statement;
-    bool is_needed = days_ask(&writing->days, writing->batch.batch, wall_now(), &writing->arrays, &statement);
+    bool is_needed = days_ask(&writing->days, writing->batch.batch, &writing->arrays, &statement);
     return query_if(writing, is_needed, &statement);
 }
 
@@ -52,6 +52,21 @@ static enum step_move note_days(void *job, const struct database_reply *reply)
     (void)reply;
     days_note_made(&writing->days);
     return STEP_AGAIN;
+}
+
+static enum step_move make_days_ahead(void *job)
+{
+    struct writing *writing = job;
+    struct database_statement statement;
+    bool is_needed = days_ask_ahead(&writing->days, wall_now(), &writing->arrays, &statement);
+    return query_if(writing, is_needed, &statement);
+}
+
+static enum step_move note_days_ahead(void *job, const struct database_reply *reply)
+{
+    struct writing *writing = job;
+    days_note_made_ahead(&writing->days, reply->result);
+    return STEP_NEXT;
 }
 
 /* ---- Fence and received sets ---- */
@@ -325,6 +340,7 @@ static enum step_move read_commit(void *job, const struct database_reply *reply)
 static const struct step write_steps[] = {
     {"agents", add_agents, note_agents},
     {"days", make_days, note_days},
+    {"days_ahead", make_days_ahead, note_days_ahead},
     {"begin", begin, NULL},
     {"fence_check", check_fence, read_fence},
     {"received_load", ask_streams, read_streams},

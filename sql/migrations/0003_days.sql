@@ -24,6 +24,22 @@ BEGIN
 END
 $$;
 
-REVOKE ALL ON FUNCTION footfall.make_day(date) FROM PUBLIC;
+-- The same for a day that nobody needs yet; false when it cannot be made at once, as while ANALYZE runs.
+CREATE FUNCTION footfall.make_day_ahead(day date) RETURNS boolean
+    LANGUAGE plpgsql
+    SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    LOCK TABLE public.processed_events IN SHARE UPDATE EXCLUSIVE MODE NOWAIT;
+    PERFORM footfall.make_day(day);
+    RETURN true;
+EXCEPTION
+    WHEN lock_not_available THEN
+        RETURN false;
+END
+$$;
+
+REVOKE ALL ON FUNCTION footfall.make_day(date), footfall.make_day_ahead(date) FROM PUBLIC;
 
 INSERT INTO footfall.migrations VALUES (3, '0003_days');

@@ -20,7 +20,7 @@ BEGIN
         EXECUTE format('GRANT %s ON %s TO %I', allowed.privileges, allowed.relation::regclass, allowed.role);
     END LOOP;
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'footfall_writer') THEN
-        GRANT EXECUTE ON FUNCTION footfall.make_day(date) TO footfall_writer;
+        GRANT EXECUTE ON FUNCTION footfall.make_day(date), footfall.make_day_ahead(date) TO footfall_writer;
     END IF;
 END
 $$;

@@ -272,6 +272,7 @@ static void roles_may_what_they_need_and_no_more(void **state)
         {"SELECT * FROM processed_events", true, true},
         {"SELECT * FROM footfall.open_sessions", true, true},
         {"SELECT footfall.make_day('2031-05-05')", true, false},
+        {"SELECT footfall.make_day_ahead('2031-05-06')", true, false},
         {"INSERT INTO processed_events (event_timestamp) VALUES ('2031-05-05')", true, false},
         {"UPDATE processed_events SET ip = ''", false, false},
         {"DELETE FROM processed_events", false, false},

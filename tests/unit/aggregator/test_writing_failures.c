@@ -27,6 +27,30 @@ static void assert_nothing_stored(struct store_bench *bench)
         "0");
 }
 
+/* ---- Locks of others ---- */
+
+/* As ANALYZE locks the table, for minutes when it is large. */
+static void a_day_ahead_is_not_waited_for(void **state)
+{
+    struct store_bench *bench = *state;
+    static const char missing[] = "SELECT count(*) FROM pg_class WHERE relname ="
+                                  " 'processed_events_' || to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDD')";
+    struct claim *claim = store_bench_claim(bench, 3);
+    struct pg_conn *person = postgres_connect(bench->conninfo);
+    add_hits(bench, 3, 0, 1);
+    postgres_do(person, "SELECT footfall.make_day(to_timestamp(%lld) :: date)",
+                (long long)(bench->batch->hits[0].event_time.ms / 1000));
+    postgres_do(person, "BEGIN; LOCK TABLE processed_events IN SHARE UPDATE EXCLUSIVE MODE");
+    assert_int_equal(store_bench_write(bench, &claim, 1), STORE_DONE);
+    store_bench_ask(bench, missing, "0");
+    postgres_do(person, "ROLLBACK");
+    postgres_disconnect(person);
+    add_hits(bench, 3, 1, 2);
+    assert_int_equal(store_bench_write(bench, &claim, 1), STORE_DONE);
+    store_bench_ask(bench, missing, "1");
+    claim_free(&claim);
+}
+
 /* ---- Fenced ---- */
 
 static void another_owner_fences(void **state)
@@ -260,6 +284,7 @@ static void a_row_that_is_no_session_halts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(a_day_ahead_is_not_waited_for),
         TEST(another_owner_fences),
         TEST(each_part_of_the_fence_is_compared),
         TEST(a_fence_that_does_not_move_stops_the_batch),
