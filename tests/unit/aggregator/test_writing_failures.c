@@ -51,6 +51,20 @@ static void a_day_ahead_is_not_waited_for(void **state)
     claim_free(&claim);
 }
 
+/* As after DETACH, when a hit comes late for that day. */
+static void a_table_where_a_day_belongs_halts_with_the_mend(void **state)
+{
+    struct store_bench *bench = *state;
+    struct claim *claim = store_bench_claim(bench, 3);
+    add_hits(bench, 3, 0, 1);
+    char day[TIMESTAMP_TEXT_LEN];
+    timestamp_write(bench->batch->hits[0].event_time, day);
+    postgres_do(bench->admin, "CREATE TABLE processed_events_%.4s%.2s%.2s ()", day, day + 5, day + 8);
+    assert_int_equal(store_bench_write(bench, &claim, 1), STORE_HALT);
+    assert_non_null(strstr(bench->result.reason, "attach it again"));
+    claim_free(&claim);
+}
+
 /* ---- Fenced ---- */
 
 static void another_owner_fences(void **state)
@@ -285,6 +299,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_day_ahead_is_not_waited_for),
+        TEST(a_table_where_a_day_belongs_halts_with_the_mend),
         TEST(another_owner_fences),
         TEST(each_part_of_the_fence_is_compared),
         TEST(a_fence_that_does_not_move_stops_the_batch),
