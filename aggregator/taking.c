@@ -76,12 +76,18 @@ bool taking_ask_stored(const struct merge *merge, struct arrays *arrays, struct 
     }
     if (count == 0)
         return false;
+    /* The rows of a visitor do not overlap: of those that start before the part, only the last can reach it.
+     * Nobody walks over all that a visitor has ever stored. */
     *statement = (struct database_statement){
         .sql = "DELETE FROM session_events_aggregated_ip s"
                " USING unnest($1::int4[], $2::text[], $3::text[], $4::timestamp[], $5::timestamp[])"
                "       AS part (partition, ip, host, from_time, to_time)"
                " WHERE s.host = part.host AND s.ip = part.ip"
                "   AND s.start_session <= part.to_time AND s.end_session >= part.from_time"
+               "   AND s.start_session >= coalesce("
+               "       (SELECT b.start_session FROM session_events_aggregated_ip b"
+               "         WHERE b.host = part.host AND b.ip = part.ip AND b.start_session <= part.from_time"
+               "         ORDER BY b.start_session DESC LIMIT 1), part.from_time)"
                " RETURNING part.partition, s.ip, s.host, s.start_session, s.last_hit, s.web_events, "
                "s.bot_events,"
                "           s.entry_url, s.referrer, s.country, s.state, s.city, s.exit_url"};

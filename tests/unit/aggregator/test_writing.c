@@ -197,6 +197,29 @@ static void a_stored_session_is_taken_back(void **state)
     claim_free(&claim);
 }
 
+/* A probe that comes every ten minutes, and a thousand of its hits come late. If each of them were looked for
+ * among all that went before it, the statement would reach its timeout, again and again. */
+static void a_visitor_with_many_stored_sessions_is_no_burden(void **state)
+{
+    struct store_bench *bench = *state;
+    postgres_do(
+        bench->admin,
+        "INSERT INTO session_events_aggregated_ip (start_session, end_session, ip, host, web_events,"
+        " last_hit, bot_events) SELECT hit, hit + interval '5 min', '203.0.113.7', 'example.com', 1, hit, 0"
+        "  FROM generate_series(timestamp '2025-02-02 04:21' - 60000 * interval '10 min',"
+        "                       timestamp '2025-02-02 04:21' + 999 * interval '10 min',"
+        "                       interval '10 min') AS hit");
+    postgres_do(bench->admin, "INSERT INTO footfall.partitions VALUES ('hits', 3, 0, 0, NULL, NULL, NULL,"
+                              " '2025-02-10')");
+    struct claim *claim = store_bench_claim(bench, 3);
+    for (int number = 0; number < 1000; number++)
+        store_bench_add_hit(bench, 3, number * INT64_C(600000));
+    assert_int_equal(store_bench_write(bench, &claim, 1), STORE_DONE);
+    store_bench_ask(bench, "SELECT count(*) FROM session_events_aggregated_ip", "60000");
+    store_bench_ask(bench, "SELECT count(*) || ' ' || sum(events) FROM footfall.open_sessions", "1000 2000");
+    claim_free(&claim);
+}
+
 static void strays_are_taken_in_several_batches_when_many(void **state)
 {
     struct store_bench *bench = *state;
@@ -348,6 +371,7 @@ int main(void)
         TEST(rejects_are_stored_as_they_stood),
         TEST(partitions_move_together),
         TEST(a_stored_session_is_taken_back),
+        TEST(a_visitor_with_many_stored_sessions_is_no_burden),
         TEST(strays_are_taken_in_several_batches_when_many),
         TEST(a_hit_read_away_from_home_leaves_a_stray),
         TEST(days_are_made_for_the_batch_and_the_week),
