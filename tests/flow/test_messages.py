@@ -153,7 +153,7 @@ def test_records_lost_while_it_was_away_halt_the_partition(programs, topic, data
     database.wait(lambda: database.positions(topic), lambda now: all(now[each] == ends[each] for each in ends if each != 3),
                   "the others go on")
     assert database.positions(topic)[3] == stood_at[3]
-    assert "partition 3" in aggregator.log_text()
+    assert "partition=3" in aggregator.log_text()
 
 
 def test_a_newer_contract_halts_its_partition(programs, topic, database):
