@@ -72,7 +72,8 @@ CREATE TABLE session_events_aggregated_ip (
     city          varchar
 );
 
-CREATE UNIQUE INDEX session_events_aggregated_ip_key ON session_events_aggregated_ip (host, ip, start_session);
+-- The address first: it tells most rows apart by one comparison.
+CREATE UNIQUE INDEX session_events_aggregated_ip_key ON session_events_aggregated_ip (ip, host, start_session);
 
 -- What could not be a hit, as it stood, with the reason.
 CREATE TABLE rejected_hits (
