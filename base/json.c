@@ -70,7 +70,7 @@ static const char *read_value(const char *at, const char *end, struct json_value
 {
     MUST(at < end);
     value->kind = kind_of(*at);
-    value->has_escapes = false;
+    value->has_escapes = value->is_plain = false;
     if (value->kind == JSON_TEXT) {
         const char *quote = find_quote(at + 1, end, &value->has_escapes);
         value->raw = (slice){at + 1, (size_t)(quote - at - 1)};

@@ -17,7 +17,9 @@ enum json_kind { JSON_NULL, JSON_TRUE, JSON_FALSE, JSON_NUMBER, JSON_TEXT, JSON_
 struct json_value {
     enum json_kind kind;
     bool has_escapes; /* JSON_TEXT: the raw text holds a backslash */
-    slice raw;        /* the value as written; a text without its quotes */
+    bool is_plain; /* JSON_TEXT: printable ASCII without escapes; json_read_object says so, json_members never
+                    */
+    slice raw;     /* the value as written; a text without its quotes */
 };
 
 struct json_member {
@@ -33,6 +35,8 @@ struct json_object {
 /* Checks text whole and returns its top value; `where` (may be NULL) is the byte at which the first error
  * stands. MALFORMED; TOO_BIG for depth or member count. */
 enum status json_read(slice text, struct json_value *value, size_t *where) MUST_CHECK;
+/* The same for a text that must be an object, with its members, all in one pass. Borrows the text. */
+enum status json_read_object(slice text, struct json_object *object, size_t *where) MUST_CHECK;
 /* The members of an object that json_read (or a value out of it) has already checked. Borrows the text. */
 void json_members(const struct json_value *object, struct json_object *members);
 /* NULL when there is no such member. */

@@ -14,6 +14,7 @@ struct name {
 };
 
 struct check {
+    struct json_object *top; /* takes the members of the top value, if that is an object; may be NULL */
     const char *at;
     const char *end;
     const char *wrong; /* where the error stands */
@@ -74,16 +75,20 @@ static bool check_text(struct check *check, struct json_value *value)
     const char *start = check->at;
     value->kind = JSON_TEXT;
     value->has_escapes = false;
+    value->is_plain = true;
     for (;;) {
         check->at = json_find_special(check->at, check->end, true);
         if (check->at == check->end)
             return refuse_here(check);
         if (*check->at == '"')
             break;
+        value->is_plain = false;
         if (*check->at == '\\') {
             value->has_escapes = true;
             if (!check_escape(check))
                 return false;
+        } else if (*check->at == 0x7F) { /* a control, but JSON allows it */
+            check->at++;
         } else if ((unsigned char)*check->at < 0x20 || !check_characters(check)) {
             return refuse_here(check);
         }
@@ -198,6 +203,7 @@ static bool add_name(struct check *check, size_t first, slice text, uint64_t *se
 static bool check_member(struct check *check, size_t first, uint64_t *seen)
 {
     struct json_value name, value;
+    struct json_value *into = &value;
     if (!take(check, '"'))
         return refuse_here(check);
     if (!check_text(check, &name))
@@ -206,7 +212,12 @@ static bool check_member(struct check *check, size_t first, uint64_t *seen)
         return refuse(check, name.raw.data, STATUS_MALFORMED);
     if (!add_name(check, first, name.raw, seen))
         return false;
-    return take(check, ':') ? check_value(check, &value) : refuse_here(check);
+    if (check->depth == 1 && check->top != NULL) {
+        struct json_member *member = &check->top->members[check->top->count++];
+        member->name = name.raw;
+        into = &member->value;
+    }
+    return take(check, ':') ? check_value(check, into) : refuse_here(check);
 }
 
 static bool check_object(struct check *check)
@@ -240,7 +251,7 @@ static bool check_container(struct check *check, struct json_value *value)
 static bool check_value(struct check *check, struct json_value *value)
 {
     check->at = json_skip_space(check->at, check->end);
-    value->has_escapes = false;
+    value->has_escapes = value->is_plain = false;
     switch (check->at < check->end ? *check->at : 0) {
     case '"':
         check->at++;
@@ -259,24 +270,44 @@ static bool check_value(struct check *check, struct json_value *value)
     }
 }
 
-enum status json_read(slice text, struct json_value *value, size_t *where)
+static enum status read_whole(slice text, struct json_object *object, struct json_value *value, size_t *where)
 {
     static const char nothing[1];
-    struct json_value top;
     struct check check; /* its names are filled as they come: 16 KiB are not cleared for each text */
+    check.top = object;
     check.at = text.data ? text.data : nothing;
     const char *start = check.at;
     check.end = check.at + text.len;
     check.depth = check.name_count = 0;
     check.status = STATUS_OK;
-    if (check_value(&check, &top)) {
+    if (check_value(&check, value)) {
         check.at = json_skip_space(check.at, check.end);
         if (check.at < check.end)
             (void)refuse_here(&check);
     }
-    if (check.status == STATUS_OK)
-        *value = top;
-    else if (where)
+    if (check.status != STATUS_OK && where)
         *where = (size_t)(check.wrong - start);
     return check.status;
+}
+
+enum status json_read(slice text, struct json_value *value, size_t *where)
+{
+    struct json_value top;
+    enum status status = read_whole(text, NULL, &top, where);
+    if (status == STATUS_OK)
+        *value = top;
+    return status;
+}
+
+enum status json_read_object(slice text, struct json_object *object, size_t *where)
+{
+    struct json_value top;
+    object->count = 0;
+    enum status status = read_whole(text, object, &top, where);
+    if (status == STATUS_OK && top.kind != JSON_OBJECT) {
+        status = STATUS_MALFORMED;
+        if (where)
+            *where = (size_t)(top.raw.data - text.data - (top.kind == JSON_TEXT));
+    }
+    return status;
 }

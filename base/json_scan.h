@@ -24,16 +24,16 @@ static inline const char *json_skip_space(const char *at, const char *end)
     return at;
 }
 
-/* A quote, a backslash, or (when strict) a control or not ASCII. */
+/* A quote, a backslash, or (when strict) a control, DEL among them, or not ASCII. */
 static inline uint64_t json_mark_special(uint64_t word, bool strict)
 {
     uint64_t marks = word_mark_equal(word, '"') | word_mark_equal(word, '\\');
-    return strict ? marks | word_mark_below(word, 0x20) | word_mark_high(word) : marks;
+    return strict ? marks | word_mark_unprintable(word) : marks;
 }
 
 static inline bool json_is_special(unsigned char c, bool strict)
 {
-    return c == '"' || c == '\\' || (strict && (c < 0x20 || c >= 0x80));
+    return c == '"' || c == '\\' || (strict && (c < 0x20 || c >= 0x7F));
 }
 
 /* The first quote or backslash (when strict, also control or byte that is not ASCII), or end. */

@@ -37,6 +37,12 @@ static inline uint64_t word_mark_below(uint64_t word, unsigned char limit)
     return (word - word_repeat(limit)) & ~word & word_repeat(0x80);
 }
 
+/* Bytes that are no printable ASCII: controls, DEL among them, and what is not ASCII. */
+static inline uint64_t word_mark_unprintable(uint64_t word)
+{
+    return ((word - word_repeat(0x20)) | word | (word + word_repeat(1))) & word_repeat(0x80);
+}
+
 /* Bytes that are c (ASCII). */
 static inline uint64_t word_mark_equal(uint64_t word, unsigned char c)
 {

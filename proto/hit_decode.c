@@ -90,12 +90,19 @@ static slice cleaned(struct decoder *decoder, slice text, size_t start)
     return slice_from(buf_slice(scratch), start);
 }
 
+/* The reader of JSON has seen that there is nothing to clean. */
+static bool is_plain(const struct decoder *decoder, enum hit_field field)
+{
+    return decoder->values[field] == NULL || decoder->values[field]->is_plain;
+}
+
 static bool read_text(struct decoder *decoder, enum hit_field field, slice *text)
 {
     size_t start = decoder->scratch->len;
     if (!read_raw(decoder, field, text))
         return false;
-    *text = cleaned(decoder, *text, start);
+    if (!is_plain(decoder, field))
+        *text = cleaned(decoder, *text, start);
     text->len = cut_at_character(*text, hit_field_max_len(field));
     return true;
 }
@@ -243,14 +250,12 @@ static enum hit_fault read_fields(struct decoder *decoder)
 
 enum hit_fault hit_decode(slice value, struct buf *scratch, struct hit *hit)
 {
-    struct json_value top;
     struct json_object object;
     struct decoder decoder = {.scratch = scratch, .hit = hit};
     if (value.len > HIT_MAX_BYTES)
         return HIT_TOO_BIG;
-    if (json_read(value, &top, NULL) != STATUS_OK || top.kind != JSON_OBJECT)
+    if (json_read_object(value, &object, NULL) != STATUS_OK)
         return HIT_NOT_JSON;
-    json_members(&top, &object);
     find_values(&decoder, &object);
     memset(hit, 0, sizeof *hit);
     enum hit_fault fault = read_fields(&decoder);

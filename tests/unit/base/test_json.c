@@ -80,6 +80,11 @@ static void it_refuses_and_says_where(void **state)
         enum status status = json_read(slice_of(refusals[i].text), &value, &where);
         if (status != refusals[i].status || where != refusals[i].where)
             fail_msg("%s: status %s at %zu", refusals[i].text, status_text(status), where);
+        struct json_object object;
+        where = 999;
+        status = json_read_object(slice_of(refusals[i].text), &object, &where);
+        if (status != refusals[i].status || where != refusals[i].where)
+            fail_msg("%s as an object: status %s at %zu", refusals[i].text, status_text(status), where);
     }
 }
 
@@ -113,6 +118,58 @@ static void members_are_slices_of_the_text(void **state)
     top = read_ok("{ }");
     json_members(&top, &object);
     assert_int_equal(object.count, 0);
+}
+
+static void an_object_is_read_with_its_members(void **state)
+{
+    (void)state;
+    struct json_object object;
+    assert_int_equal(
+        json_read_object(SLICE(" {\"a\" : {\"b\":1, \"c\":[{\"d\":2}]} ,\"e\":\"x\" } "), &object, NULL),
+        STATUS_OK);
+    assert_int_equal(object.count, 2);
+    assert_slice(object.members[0].name, "a");
+    assert_slice(object.members[0].value.raw, "{\"b\":1, \"c\":[{\"d\":2}]}");
+    assert_slice(object.members[1].name, "e");
+    assert_slice(object.members[1].value.raw, "x");
+    assert_true(object.members[1].value.is_plain);
+    assert_int_equal(json_read_object(SLICE("{}"), &object, NULL), STATUS_OK);
+    assert_int_equal(object.count, 0);
+}
+
+static void what_is_no_object_is_refused_as_one(void **state)
+{
+    (void)state;
+    static const char *const others[] = {" [{\"a\":1}]", " \"{}\"", " 5", " null", " true"};
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        struct json_object object;
+        size_t where = 999;
+        assert_int_equal(json_read_object(slice_of(others[i]), &object, &where), STATUS_MALFORMED);
+        assert_int_equal(where, 1);
+        assert_int_equal(object.count, 0);
+    }
+}
+
+/* Each byte by itself, at each place of the eight that are looked at together. */
+static void plain_is_printable_ascii_without_escapes(void **state)
+{
+    (void)state;
+    for (int byte = 0x20; byte < 0x80; byte++) {
+        for (size_t place = 0; place < 12; place++) {
+            char text[] = "{\"a\":\"0123456789ab\"}";
+            struct json_object object;
+            text[6 + place] = (char)byte;
+            if (byte == '"' || byte == '\\')
+                continue;
+            assert_int_equal(json_read_object(slice_of(text), &object, NULL), STATUS_OK);
+            assert_int_equal(object.members[0].value.is_plain, byte != 0x7F);
+        }
+    }
+    struct json_object object;
+    assert_int_equal(json_read_object(SLICE("{\"a\":\"\\n\",\"b\":\"\xc3\xa9\",\"c\":1}"), &object, NULL),
+                     STATUS_OK);
+    for (size_t i = 0; i < 3; i++)
+        assert_false(object.members[i].value.is_plain);
 }
 
 static void an_array_is_walked(void **state)
@@ -237,6 +294,9 @@ int main(void)
         cmocka_unit_test(it_refuses_and_says_where),
         cmocka_unit_test(a_failure_leaves_the_value_alone),
         cmocka_unit_test(members_are_slices_of_the_text),
+        cmocka_unit_test(an_object_is_read_with_its_members),
+        cmocka_unit_test(what_is_no_object_is_refused_as_one),
+        cmocka_unit_test(plain_is_printable_ascii_without_escapes),
         cmocka_unit_test(an_array_is_walked),
         cmocka_unit_test(texts_are_decoded),
         cmocka_unit_test(integers_are_exact),
