@@ -4,6 +4,7 @@ import itertools
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import tempfile
 
@@ -17,6 +18,18 @@ from servers import Kafka, Postgres
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 _numbers = itertools.count(1)
+
+
+def _interrupt(_number, _frame):
+    """Ends everything in order, once; a second signal does not disturb that."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def pytest_configure():
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
 
 
 @pytest.fixture(scope="session")

@@ -21,11 +21,11 @@ class Ours(Program):
         super().__init__(folder, BUILD / "bin" / program, settings, free_ports(1)[0], name=program,
                          env={**_SANITIZERS, "FOOTFALL_FAILPOINT": failpoint})
 
-    def start_again(self):
+    def start_again(self, wait=True):
         """After its end, without failpoints."""
         assert not self.is_running()
         self.env["FOOTFALL_FAILPOINT"] = ""
-        return self.start()
+        return self.start(wait)
 
     def log_text(self):
         return self.log.read_text(errors="replace") if self.log.exists() else ""
