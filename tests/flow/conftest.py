@@ -68,7 +68,7 @@ def kafka(folder):
 def postgres(folder):
     server = Postgres(folder / "postgres", settings=["fsync=off", "full_page_writes=off", "max_connections=60"]).start()
     yield server
-    server.stop()
+    server.stop(signal.SIGQUIT)  # nobody will want its data
 
 
 @pytest.fixture

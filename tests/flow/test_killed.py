@@ -93,6 +93,18 @@ def test_postgres_restarted_under_load(programs, topic, database, postgres, some
     oracle.check(database, some)
 
 
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_postgres_restarted_in_a_transaction(programs, filled, database, postgres, some, moment):
+    aggregator = programs.aggregator(filled, database, failpoint=f"{moment}:stop")
+    aggregator.wait_stopped()
+    postgres.stop(signal.SIGQUIT)
+    postgres.start()
+    aggregator.send_signal(signal.SIGCONT)
+    database.wait_stored(filled)
+    oracle.check(database, some)
+    assert aggregator.is_running()
+
+
 def test_kafka_restarted_under_load(programs, topic, database, kafka, some):
     programs.aggregator(topic, database)
     messages = list(hits.from_collectors(some, topic.partitions, SEED))
