@@ -23,7 +23,7 @@ enum {
 };
 
 /* Positions + 1 in days and agents by hash, 0: empty. Open addressing, at most a third full. */
-enum { INDEX_SLOTS = 16384 };
+enum { INDEX_SLOTS = 65536 };
 _Static_assert(INDEX_SLOTS >= 3 * BATCH_MAX_HITS, "the index is never near full");
 _Static_assert(BATCH_MAX_HITS < UINT16_MAX, "a position fits into a slot");
 
@@ -31,6 +31,8 @@ struct batch_index {
     slice topic;
     uint16_t days[INDEX_SLOTS];
     uint16_t agents[INDEX_SLOTS];
+    size_t filled_count; /* slots: a batch of few hits does not pay for emptying them all */
+    uint16_t *filled[2 * BATCH_MAX_HITS];
 };
 
 struct batch *batch_new(const char *topic, int partition_count)
@@ -67,6 +69,19 @@ void batch_free(struct batch **batch)
     *batch = NULL;
 }
 
+static void fill_slot(struct batch_index *index, uint16_t *slot, size_t position)
+{
+    *slot = (uint16_t)(position + 1);
+    index->filled[index->filled_count++] = slot;
+}
+
+static void empty_index(struct batch_index *index)
+{
+    for (size_t i = 0; i < index->filled_count; i++)
+        *index->filled[i] = 0;
+    index->filled_count = 0;
+}
+
 void batch_clear(struct batch *batch)
 {
     batch->hit_count = 0;
@@ -79,8 +94,7 @@ void batch_clear(struct batch *batch)
     buf_clear(&batch->rows);
     buf_clear(&batch->rejects);
     arena_clear(batch->arena);
-    memset(batch->index->days, 0, sizeof batch->index->days);
-    memset(batch->index->agents, 0, sizeof batch->index->agents);
+    empty_index(batch->index);
 }
 
 bool batch_is_empty(const struct batch *batch)
@@ -118,8 +132,8 @@ static void add_day(struct batch *batch, wall_ms time)
         at = (at + 1) % INDEX_SLOTS;
     if (slots[at] != 0)
         return;
+    fill_slot(batch->index, &slots[at], batch->day_count);
     batch->days[batch->day_count++] = day;
-    slots[at] = (uint16_t)batch->day_count;
 }
 
 /* Returns the id that the text has in the dictionary. */
@@ -133,9 +147,9 @@ static int64_t add_agent(struct batch *batch, slice text)
         at = (at + 1) % INDEX_SLOTS;
     if (slots[at] != 0)
         return id;
+    fill_slot(batch->index, &slots[at], batch->agent_count);
     batch->agents[batch->agent_count++] =
         (struct batch_agent){.id = id, .text = arena_copy(batch->arena, text)};
-    slots[at] = (uint16_t)batch->agent_count;
     return id;
 }
 

@@ -14,7 +14,10 @@
 #include "base/arena.h"
 #include "proto/hit.h"
 
-enum { BATCH_MAX_HITS = 5000, BATCH_MAX_BYTES = 32 * 1024 * 1024 };
+/* Reached only while the log is behind. There, 20,000 cost Postgres 17 % less than 5,000: sessions are
+ * changed less often, fewer statements run. Beyond that a write would hold its rows, and the loop, for
+ * longer. */
+enum { BATCH_MAX_HITS = 20000, BATCH_MAX_BYTES = 32 * 1024 * 1024 };
 
 struct batch_position { /* where a message stood */
     int partition;

@@ -13,7 +13,7 @@
 #include "aggregator/batch.h"
 #include "aggregator/known.h"
 
-enum { DAYS_MAX_MADE = 32, DAYS_AHEAD = 7, DAYS_MAX_KNOWN = 8192 };
+enum { DAYS_MAX_MADE = 32, DAYS_AHEAD = 7, DAYS_MAX_KNOWN = 32768 };
 _Static_assert((int)DAYS_MAX_KNOWN > (int)BATCH_MAX_HITS + DAYS_AHEAD,
                "all days of a batch are known at once");
 

@@ -3,12 +3,13 @@
 #include "aggregator/parts.h"
 
 #include <stdlib.h>
-#include <string.h>
 #include <xxhash.h>
 
+#include "aggregator/batch.h"
 #include "base/uuid.h"
 
-enum { START_PARTS = 4096, CHAINS = 16384 /* a power of two, more than a batch has hits */ };
+enum { START_PARTS = 4096, CHAINS = 32768 /* a power of two */ };
+_Static_assert((int)CHAINS > (int)BATCH_MAX_HITS, "most chains hold one part");
 
 struct parts {
     int64_t gap_ms;
@@ -40,8 +41,9 @@ void parts_free(struct parts **parts)
 
 void parts_clear(struct parts *parts)
 {
+    for (size_t i = 0; i < parts->count; i++) /* a batch of few hits does not pay for all chains */
+        parts->chains[parts->at[i].hash % CHAINS] = 0;
     parts->count = 0;
-    memset(parts->chains, 0, sizeof parts->chains);
 }
 
 static uint32_t hash_of(const struct parts *parts, int home, const struct session *value)

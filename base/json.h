@@ -17,9 +17,8 @@ enum json_kind { JSON_NULL, JSON_TRUE, JSON_FALSE, JSON_NUMBER, JSON_TEXT, JSON_
 struct json_value {
     enum json_kind kind;
     bool has_escapes; /* JSON_TEXT: the raw text holds a backslash */
-    bool is_plain; /* JSON_TEXT: printable ASCII without escapes; json_read_object says so, json_members never
-                    */
-    slice raw;     /* the value as written; a text without its quotes */
+    bool is_plain;    /* JSON_TEXT of json_read_object: printable ASCII, no escapes; elsewhere false */
+    slice raw;        /* the value as written; a text without its quotes */
 };
 
 struct json_member {

@@ -178,7 +178,7 @@ static void days_are_listed_once(void **state)
     assert_memory_equal(batch->days, wanted, sizeof wanted);
 }
 
-static void five_thousand_days_and_agents_fit(void **state)
+static void as_many_days_and_agents_as_hits_fit(void **state)
 {
     struct batch *batch = *state;
     for (int64_t i = 0; i < BATCH_MAX_HITS; i++) {
@@ -295,7 +295,7 @@ int main(void)
         TEST(each_hit_knows_the_span_of_its_row),
         TEST(agents_are_listed_once),
         TEST(days_are_listed_once),
-        TEST(five_thousand_days_and_agents_fit),
+        TEST(as_many_days_and_agents_as_hits_fit),
         TEST(every_message_moves_its_offset),
         TEST(a_reject_is_a_row_of_its_bytes),
         TEST(large_rejects_fill_a_batch),
