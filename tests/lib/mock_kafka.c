@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/status.h"
+#include "base/settings.h"
 
 enum { DELIVERY_DEADLINE_MS = 60000 };
 
@@ -56,6 +56,18 @@ const char *mock_kafka_brokers(const struct mock_kafka *kafka)
 struct rd_kafka_mock_cluster_s *mock_kafka_cluster(const struct mock_kafka *kafka)
 {
     return kafka->cluster;
+}
+
+static void set(struct settings *settings, const char *assignment)
+{
+    struct why why;
+    MUST(settings_set(settings, assignment, &why) == STATUS_OK);
+}
+
+void mock_kafka_hasten(struct settings *settings)
+{
+    set(settings, "rdkafka.session.timeout.ms=3000");
+    set(settings, "rdkafka.heartbeat.interval.ms=500");
 }
 
 static void produce(struct mock_kafka *kafka, int partition, const char *value, const char *header)

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  * mock_kafka: librdkafka's mock cluster in this process, with one topic and a producer.
  *
- * One broker on loopback; consumer groups work, the first assignment takes three seconds. Any failure stops
- * the program: a test that cannot produce is no test. One thread. */
+ * One broker on loopback; consumer groups work: the first assignment takes three seconds, each later one a
+ * second less than the session timeout. Any failure stops the program: a test that cannot produce is no test.
+ * One thread. */
 #ifndef TESTS_LIB_MOCK_KAFKA_H
 #define TESTS_LIB_MOCK_KAFKA_H
 
 #include <stdbool.h>
 
 struct rd_kafka_mock_cluster_s;
+struct settings;
 struct mock_kafka;
 
 struct mock_kafka *mock_kafka_start(const char *topic, int partition_count);
@@ -16,6 +18,10 @@ void mock_kafka_stop(struct mock_kafka **kafka);
 const char *mock_kafka_brokers(const struct mock_kafka *kafka);
 /* For errors, brokers that go down … */
 struct rd_kafka_mock_cluster_s *mock_kafka_cluster(const struct mock_kafka *kafka);
+
+/* For a client of these settings: a later assignment takes two seconds. One that is held up for longer than
+ * that may lose its partitions for a while. */
+void mock_kafka_hasten(struct settings *settings);
 
 /* value NULL: a record without one. */
 void mock_kafka_produce(struct mock_kafka *kafka, int partition, const char *value);

@@ -283,6 +283,7 @@ static void a_second_member_takes_its_share_and_gives_it_back(void **state)
     struct bench *bench = *state;
     struct member *first = &bench->members[0];
     struct member *second = &bench->members[1];
+    mock_kafka_hasten(bench->settings);
     start(bench, 0);
     wait_until(bench, first->is_assigned);
     start(bench, 1);
@@ -297,6 +298,7 @@ static void a_fatal_client_is_replaced(void **state)
 {
     struct bench *bench = *state;
     struct member *member = &bench->members[0];
+    mock_kafka_hasten(bench->settings);
     start(bench, 0);
     wait_until(bench, member->is_assigned);
     rd_kafka_mock_push_request_errors(mock_kafka_cluster(bench->kafka), HEARTBEAT_REQUEST, 1,
