@@ -162,7 +162,7 @@ def test_sigterm_answers_what_is_in_flight(programs, topic, kafka, crowd):
     finally:
         kafka.send_signal(signal.SIGCONT)
     assert [each.result()[0] for each in waiting] == [204] * 20
-    assert collector.process.wait(60) == 0
+    assert collector.wait_left() == 0
     assert len({hit_of(each)["url"] for each in topic.read()}) == topic.count() == 21
 
 
@@ -181,4 +181,4 @@ def test_sites_are_read_again_on_sighup(programs, topic):
     collector.config.write_text(collector.config.read_text().replace("new.example,", "not a host!,"))
     collector.send_signal(signal.SIGHUP)
     wait_until(lambda: "not a host" in collector.log_text(), "the bad list is refused")
-    assert collector.post(other)[0] == 204 and collector.is_running()
+    assert collector.post(other)[0] == 204

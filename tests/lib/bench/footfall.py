@@ -5,9 +5,8 @@ import os
 import pathlib
 import re
 import signal
-import time
 
-from servers import Program, ServerError, free_ports, wait_until
+from servers import Program, free_ports, wait_until
 
 BUILD = pathlib.Path(os.environ.get("FOOTFALL_TEST_BUILD", pathlib.Path(__file__).resolve().parents[3] / "build/asan"))
 _REPORT = re.compile(r"ERROR: (Address|Leak|Thread)Sanitizer|: runtime error: |LeakSanitizer: detected")
@@ -15,23 +14,31 @@ _SANITIZERS = {"UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1", "ASAN_OPTI
 
 
 class Ours(Program):
-    """One of our programs; a test may end it any way it likes, but it never reports a sanitizer's find."""
+    """One of our programs. Only the test ends it (kill, a failpoint, stop_well, wait_left), it does not end by itself; and it
+    never reports a sanitizer's find."""
 
     def __init__(self, folder, program, settings, failpoint=""):
         super().__init__(folder, BUILD / "bin" / program, settings, free_ports(1)[0], name=program,
                          env={**_SANITIZERS, "FOOTFALL_FAILPOINT": failpoint})
+        self.is_wanted = True
 
     def start_again(self, wait=True):
         """After its end, without failpoints."""
         assert not self.is_running()
         self.env["FOOTFALL_FAILPOINT"] = ""
+        self.is_wanted = True
         return self.start(wait)
+
+    def kill(self):
+        self.is_wanted = False
+        super().kill()
 
     def log_text(self):
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
     def wait_killed(self):
         """Until its failpoint has killed it."""
+        self.is_wanted = False
         wait_until(lambda: not self.is_running(), f"{self.name} killed by its failpoint")
         assert self.process.returncode == -signal.SIGKILL, f"ended with {self.process.returncode}"
 
@@ -44,8 +51,15 @@ class Ours(Program):
 
     def stop_well(self):
         """Ends it as systemd does; it must drain and leave with 0."""
+        self.is_wanted = False
         status = self.stop()
         assert status == 0, f"{self.name} left with {status}; its log ends:\n{self.log_tail()}"
+
+    def wait_left(self):
+        """The exit status, when it has left by itself or by a signal that the test sent."""
+        self.is_wanted = False
+        wait_until(lambda: not self.is_running(), f"{self.name} has left")
+        return self.process.returncode
 
     def check_log(self):
         found = _REPORT.search(self.log_text())
@@ -111,6 +125,8 @@ class Programs:
     def end(self):
         """Ends what still runs and looks at every log."""
         for program in self.all:
+            assert program.is_running() or not program.is_wanted, (
+                f"{program.name} ended with {program.process.returncode}; its log ends:\n{program.log_tail()}")
             if program.is_running():
                 program.stop_well()
         for program in self.all:
@@ -122,14 +138,3 @@ class Programs:
 
     def logs(self):
         return [(f"{program.name} in {program.folder.name}", program.log_tail(60)) for program in self.all if program.log.exists()]
-
-
-def steadily(act, rate, count):
-    """Calls act(number) `count` times, about `rate` times a second; how late it runs does not matter."""
-    start = time.monotonic()
-    for number in range(count):
-        act(number)
-        time.sleep(max(0.0, start + number / rate - time.monotonic()))
-
-
-__all__ = ["Aggregator", "BUILD", "Collector", "Programs", "ServerError", "steadily"]
