@@ -41,8 +41,9 @@ struct frame {
 size_t frame_bytes(size_t key_len, size_t value_len);
 /* Writes frame_bytes() bytes without checksum, which needs a position. */
 void frame_write(const struct frame *frame, char *out);
-/* Of a frame that frame_write made: its bytes on disk, its kind, its time. */
+/* Of bytes that frame_write made: how many, and what they say (slices borrow from them). */
 size_t frame_written_bytes(const char *written);
+void frame_written_read(const char *written, struct frame *frame);
 /* Makes it valid for this place; may be called again for another. */
 void frame_seal(char *written, uint64_t salt, uint64_t position);
 struct frame_place {

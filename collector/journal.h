@@ -37,7 +37,7 @@
 
 #include "base/uuid.h"
 #include "collector/disk.h"
-#include "collector/segment.h"
+#include "collector/frame.h"
 
 struct journal;
 

@@ -48,7 +48,10 @@ FOREIGN = {
         "aggregator/strings.c",
         "base/http/peers.c",
         "base/uuid.c",
+        "collector/frame.c",
+        "collector/journal.c",
         "collector/seen.c",
+        "collector/segment.c",
     },
 }
 

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * journal: what makes frames durable and the folder tidy, off the loop's thread. See journal.h.
+ *
+ * A sync that fails: the file is sealed at its last good sync, later files of ours are emptied (their frames
+ * follow those that failed), and all that is not durable counts as unwritten: the next flush writes it, in
+ * order, to new segments. What the failed file really holds beyond does no harm: the same numbers, once more.
+ */
+#include "collector/journal_inside.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* A quarter of the room may be damage that was kept; a disk that rots must not stop the taking of hits. */
+enum { QUARANTINE_SHARE = 4 };
+
+/* --- syncing --- */
+
+bool journal_sync_begin(struct journal *journal, struct journal_sync *sync)
+{
+    if (journal->is_syncing)
+        return false;
+    *sync = (struct journal_sync){.disk = journal->options.disk};
+    for (size_t i = 0; i < journal->segment_count && sync->count < JOURNAL_MAX_SYNC_FILES; i++) {
+        const struct segment *segment = &journal->segments[i];
+        if (!segment->is_own || segment->is_sealed || segment->end == segment->durable)
+            continue;
+        sync->files[sync->count].file = segment->file;
+        sync->files[sync->count].number = segment->number;
+        sync->files[sync->count].bytes = segment->end;
+        sync->files[sync->count].below = segment->below;
+        sync->count++;
+    }
+    journal->is_syncing = sync->count > 0;
+    return journal->is_syncing;
+}
+
+void journal_sync_run(struct journal_sync *sync)
+{
+    for (size_t i = 0; i < sync->count; i++)
+        sync->files[i].status = disk_sync(sync->disk, sync->files[i].file);
+}
+
+static size_t index_of(const struct journal *journal, uint64_t number)
+{
+    size_t i = 0;
+    while (i < journal->segment_count && journal->segments[i].number != number)
+        i++;
+    MUST(i < journal->segment_count);
+    return i;
+}
+
+static void note_durable(struct journal *journal, struct segment *segment, uint64_t bytes,
+                         journal_position below)
+{
+    size_t len = (size_t)(bytes - segment->durable);
+    MUST(len <= journal->written_bytes);
+    journal->unsynced_bytes -= len;
+    journal->written_bytes -= len;
+    memmove(journal->unsynced, journal->unsynced + len, journal->unsynced_bytes);
+    segment->durable = bytes;
+    journal->durable = below;
+}
+
+/* This one and all that were begun later. */
+static void seal_from(struct journal *journal, size_t index)
+{
+    for (size_t i = index; i < journal->segment_count; i++) {
+        struct segment *segment = &journal->segments[i];
+        segment->is_sealed = true;
+        segment->end = segment->durable;
+        if (segment->first > journal->durable)
+            segment->first = journal->durable;
+        segment->below = journal->durable;
+        segment->frames = (int64_t)(segment->below - segment->first);
+    }
+    journal->written = journal->durable;
+    journal->written_bytes = 0;
+    journal_retire_active(journal);
+    journal_close_reader(journal);
+}
+
+enum status journal_sync_done(struct journal *journal, const struct journal_sync *sync)
+{
+    MUST(journal->is_syncing);
+    journal->is_syncing = false;
+    for (size_t i = 0; i < sync->count; i++) {
+        size_t index = index_of(journal, sync->files[i].number);
+        journal->figures.syncs++;
+        if (sync->files[i].status != STATUS_OK) {
+            journal->figures.sync_errors++;
+            log_error(&journal->log, "sync_failed",
+                      "segment %016llx: fdatasync failed: what was not durable goes to another segment",
+                      (unsigned long long)sync->files[i].number);
+            seal_from(journal, index);
+            return sync->files[i].status;
+        }
+        note_durable(journal, &journal->segments[index], sync->files[i].bytes, sync->files[i].below);
+    }
+    return STATUS_OK;
+}
+
+/* --- upkeep: what is to be done --- */
+
+static bool is_active(const struct journal *journal, size_t index)
+{
+    return journal->has_active && index + 1 == journal->segment_count;
+}
+
+/* Files of ours that get no more frames and no more sync. */
+static void collect_closes(struct journal *journal, struct journal_upkeep *upkeep)
+{
+    for (size_t i = 0; i < journal->segment_count && upkeep->close_count < JOURNAL_MAX_CLOSES; i++) {
+        struct segment *segment = &journal->segments[i];
+        bool is_needed = is_active(journal, i) || journal->is_syncing ||
+                         (!segment->is_sealed && segment->end != segment->durable);
+        if (!segment->is_own || segment->file == NO_FILE || is_needed)
+            continue;
+        upkeep->closes[upkeep->close_count++] = segment->file;
+        segment->file = NO_FILE;
+    }
+}
+
+/* The first one, when all of it is acknowledged: they go in their order, one by one and each made durable, so
+ * that what comes back after a power loss is never an older one without those behind it. An empty one of ours
+ * may go before its turn: no number is in it. */
+static void choose_removal(struct journal *journal, struct journal_upkeep *upkeep)
+{
+    for (size_t i = 0; i < journal->segment_count; i++) {
+        const struct segment *segment = &journal->segments[i];
+        bool is_turn = i == 0 || (segment->is_own && segment->first == segment->below);
+        if (journal->is_recovering || !is_turn || is_active(journal, i) ||
+            segment->below > journal->first_pending || (segment->is_own && segment->file != NO_FILE))
+            continue;
+        if (segment->is_own && i + 1 == journal->segment_count && segment->first < segment->below)
+            continue;
+        upkeep->removes = true;
+        upkeep->remove_number = segment->number;
+        upkeep->quarantines = segment->is_damaged && journal->quarantine_bytes + segment->bytes <=
+                                                         journal->options.max_bytes / QUARANTINE_SHARE;
+        return;
+    }
+}
+
+static void choose_spare(struct journal *journal, struct journal_upkeep *upkeep)
+{
+    uint64_t bytes = journal->segment_total_bytes + journal->quarantine_bytes;
+    bool is_needed = !journal->is_finished || journal->written_bytes < journal->unsynced_bytes;
+    if (journal->has_spare || !is_needed)
+        return;
+    if (bytes + journal->options.segment_bytes > journal->options.max_bytes) {
+        if (journal->state != STATUS_FULL)
+            log_error(&journal->log, "journal_full", "journal.max_bytes is reached: no more hits are taken");
+        journal->state = STATUS_FULL;
+        return;
+    }
+    upkeep->makes_spare = true;
+    upkeep->spare_number = journal->next_number++;
+    upkeep->spare_bytes = journal->options.segment_bytes;
+    upkeep->min_free_bytes = journal->options.min_free_bytes;
+}
+
+bool journal_upkeep_begin(struct journal *journal, mono_ms now, struct journal_upkeep *upkeep)
+{
+    if (journal->is_in_upkeep)
+        return false;
+    *upkeep = (struct journal_upkeep){.disk = journal->options.disk, .spare_file = NO_FILE};
+    collect_closes(journal, upkeep);
+    if (now.ms >= journal->retry_at.ms) {
+        choose_removal(journal, upkeep);
+        choose_spare(journal, upkeep);
+    }
+    journal->is_in_upkeep = upkeep->close_count > 0 || upkeep->removes || upkeep->makes_spare;
+    return journal->is_in_upkeep;
+}
+
+/* --- upkeep: doing it --- */
+
+static enum status remove_one(const struct journal_upkeep *upkeep)
+{
+    char name[SEGMENT_NAME_LEN + 1], kept[sizeof(DISK_QUARANTINE) + sizeof(name)];
+    segment_name_write(upkeep->remove_number, name);
+    snprintf(kept, sizeof(kept), DISK_QUARANTINE "/%s", name);
+    enum status status =
+        upkeep->quarantines ? disk_rename(upkeep->disk, name, kept) : disk_unlink(upkeep->disk, name);
+    if (status != STATUS_OK && status != STATUS_NOT_FOUND)
+        return status;
+    return disk_sync_folder(upkeep->disk);
+}
+
+static enum status fill_spare(const struct journal_upkeep *upkeep, int file)
+{
+    enum status status = disk_preallocate(upkeep->disk, file, upkeep->spare_bytes);
+    if (status == STATUS_OK)
+        status = disk_sync(upkeep->disk, file);
+    if (status == STATUS_OK)
+        status = disk_sync_folder(upkeep->disk);
+    return status;
+}
+
+static enum status make_spare(const struct journal_upkeep *upkeep, int *file)
+{
+    char name[SEGMENT_NAME_LEN + 1];
+    uint64_t free_bytes;
+    segment_name_write(upkeep->spare_number, name);
+    enum status status = disk_free_bytes(upkeep->disk, &free_bytes);
+    if (status != STATUS_OK)
+        return status;
+    if (free_bytes < upkeep->min_free_bytes + upkeep->spare_bytes)
+        return STATUS_FULL;
+    status = disk_open(upkeep->disk, name, DISK_CREATE, file);
+    if (status != STATUS_OK)
+        return status;
+    status = fill_spare(upkeep, *file);
+    if (status == STATUS_OK)
+        return STATUS_OK;
+    disk_close(upkeep->disk, *file);
+    if (disk_unlink(upkeep->disk, name) != STATUS_OK)
+        return status; /* recovery removes what is nothing but zeros */
+    return status;
+}
+
+void journal_upkeep_run(struct journal_upkeep *upkeep)
+{
+    for (size_t i = 0; i < upkeep->close_count; i++)
+        disk_close(upkeep->disk, upkeep->closes[i]);
+    if (upkeep->removes)
+        upkeep->remove_status = remove_one(upkeep);
+    if (upkeep->makes_spare)
+        upkeep->spare_status = make_spare(upkeep, &upkeep->spare_file);
+}
+
+/* --- upkeep: what came of it --- */
+
+static void note_removed(struct journal *journal, const struct journal_upkeep *upkeep)
+{
+    size_t index = index_of(journal, upkeep->remove_number);
+    if (upkeep->quarantines) {
+        journal->quarantine_bytes += journal->segments[index].bytes;
+        journal->figures.quarantined++;
+        log_warning(
+            &journal->log, "segment_quarantined",
+            "segment %016llx was damaged: its whole frames were sent, the file is kept in " DISK_QUARANTINE,
+            (unsigned long long)upkeep->remove_number);
+    }
+    journal_remove_segment(journal, index);
+}
+
+static void note_spare(struct journal *journal, const struct journal_upkeep *upkeep)
+{
+    if (upkeep->spare_status != journal->state && upkeep->spare_status != STATUS_OK)
+        log_error(&journal->log, "no_segment", "no segment can be made: %s",
+                  status_text(upkeep->spare_status));
+    journal->state = upkeep->spare_status;
+    if (upkeep->spare_status != STATUS_OK)
+        return;
+    journal->spare = (struct segment){
+        .number = upkeep->spare_number,
+        .bytes = upkeep->spare_bytes,
+        .is_own = true,
+        .file = upkeep->spare_file,
+        .boot = &journal->own,
+    };
+    journal->has_spare = true;
+    journal->segment_total_bytes += upkeep->spare_bytes;
+}
+
+void journal_upkeep_done(struct journal *journal, const struct journal_upkeep *upkeep, mono_ms now)
+{
+    bool is_good = true;
+    MUST(journal->is_in_upkeep);
+    journal->is_in_upkeep = false;
+    if (upkeep->removes && upkeep->remove_status == STATUS_OK)
+        note_removed(journal, upkeep);
+    else if (upkeep->removes)
+        is_good = false;
+    if (upkeep->makes_spare) {
+        note_spare(journal, upkeep);
+        is_good = is_good && upkeep->spare_status == STATUS_OK;
+    }
+    if (!is_good)
+        journal->retry_at = (mono_ms){now.ms + JOURNAL_RETRY_MS};
+}

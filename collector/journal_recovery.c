@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * journal: old segments, found at start and read once in small steps, the newest first. See journal.h.
+ *
+ * Each segment is judged by itself: its header says the numbers before it, the headers behind it (of the same
+ * boot) say which numbers must have been given by its end; what lies between and is in none of its frames is
+ * a gap. The smallest of the later headers counts, for frames whose sync failed are written again in a later
+ * segment. */
+#include "collector/journal_inside.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* --- the folder --- */
+
+static void on_segment_name(void *context, const char *name)
+{
+    struct journal *journal = context;
+    struct segment segment = {.file = NO_FILE};
+    if (!segment_name_read(name, &segment.number) || segment.number == 0 || segment.number > UINT64_MAX / 2)
+        return;
+    if (disk_size(journal->options.disk, name, &segment.bytes) != STATUS_OK)
+        return;
+    if (segment.number >= journal->next_number)
+        journal->next_number = segment.number + 1;
+    journal->segment_total_bytes += segment.bytes;
+    (void)journal_add_segment(journal, &segment);
+}
+
+static void on_quarantine_name(void *context, const char *name)
+{
+    struct journal *journal = context;
+    char path[DISK_MAX_NAME + 1];
+    uint64_t bytes;
+    size_t len = strlen(name);
+    if (name[0] == '.' || sizeof(DISK_QUARANTINE) + len > DISK_MAX_NAME)
+        return;
+    memcpy(path, DISK_QUARANTINE "/", sizeof(DISK_QUARANTINE));
+    memcpy(path + sizeof(DISK_QUARANTINE), name, len + 1);
+    if (disk_size(journal->options.disk, path, &bytes) == STATUS_OK)
+        journal->quarantine_bytes += bytes;
+}
+
+static int compare_numbers(const void *a, const void *b)
+{
+    uint64_t x = ((const struct segment *)a)->number, y = ((const struct segment *)b)->number;
+    return (x > y) - (x < y);
+}
+
+enum status journal_list(struct journal *journal)
+{
+    struct disk *disk = journal->options.disk;
+    enum status status = disk_list(disk, "", on_segment_name, journal);
+    if (status == STATUS_OK)
+        status = disk_list(disk, DISK_QUARANTINE, on_quarantine_name, journal);
+    if (journal->segment_count > 0)
+        qsort(journal->segments, journal->segment_count, sizeof(*journal->segments), compare_numbers);
+    journal->to_recover = journal->segment_count;
+    journal->is_recovering = true;
+    return status;
+}
+
+/* --- boots --- */
+
+size_t boot_fin_count(const struct boot *boot)
+{
+    size_t count = 0;
+    for (int i = 0; i < boot->partitions; i++)
+        count += boot->last[i] > 0;
+    return count;
+}
+
+static bool is_of_boot(const struct boot *boot, const struct segment_header *header)
+{
+    return uuid_equals(boot->id, header->boot) && boot->partitions == header->partitions &&
+           strcmp(boot->topic, header->topic) == 0;
+}
+
+/* Everything is possible behind its last segment. */
+static struct boot *boot_new(const struct segment_header *header)
+{
+    struct boot *boot = must_calloc(1, sizeof(*boot));
+    size_t partitions = (size_t)header->partitions;
+    boot->id = header->boot;
+    boot->partitions = header->partitions;
+    memcpy(boot->topic, header->topic, sizeof(boot->topic));
+    boot->last = must_calloc(partitions, sizeof(*boot->last));
+    boot->before = must_calloc(partitions, sizeof(*boot->before));
+    for (size_t i = 0; i < partitions; i++)
+        boot->before[i] = INT64_MAX;
+    return boot;
+}
+
+static struct boot *find_boot(struct journal *journal, const struct segment_header *header)
+{
+    if (journal->boot_count > 0 && is_of_boot(journal->boots[journal->boot_count - 1], header))
+        return journal->boots[journal->boot_count - 1];
+    if (journal->boot_count == journal->boot_capacity) {
+        journal->boot_capacity = journal->boot_capacity ? 2 * journal->boot_capacity : 16;
+        journal->boots = must_realloc(journal->boots, journal->boot_capacity * sizeof(*journal->boots));
+    }
+    return journal->boots[journal->boot_count++] = boot_new(header);
+}
+
+/* --- one segment --- */
+
+static void add_gap(struct journal *journal, struct segment *segment, struct gap gap)
+{
+    if (gap.from > gap.to)
+        return;
+    if (journal->gap_count == JOURNAL_MAX_GAPS) {
+        journal->figures.unannounced++;
+        return;
+    }
+    if (journal->gap_count == journal->gap_capacity) {
+        journal->gap_capacity = journal->gap_capacity ? 2 * journal->gap_capacity : 64;
+        journal->gaps = must_realloc(journal->gaps, journal->gap_capacity * sizeof(*journal->gaps));
+    }
+    journal->gaps[journal->gap_count++] = gap;
+    segment->gap_count++;
+    if (__builtin_add_overflow(journal->figures.skipped, gap.to - gap.from + 1, &journal->figures.skipped))
+        journal->figures.skipped = INT64_MAX;
+}
+
+static int64_t smaller(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static void begin_segment(struct journal *journal, struct segment *segment)
+{
+    const struct segment_header *header = reader_header(journal->reader);
+    segment->boot = find_boot(journal, header);
+    segment->boot->is_marked = segment->boot->is_marked || header->is_marked;
+    memcpy(journal->seen, header->last, (size_t)header->partitions * sizeof(header->last[0]));
+}
+
+/* False: try again. */
+static bool open_segment(struct journal *journal, struct segment *segment)
+{
+    enum status status = reader_open(journal->reader, journal->options.disk, segment->number);
+    segment->gap_start = journal->gap_count;
+    journal->is_reader_in_recovery = status != STATUS_NOT_FOUND;
+    switch (status) {
+    case STATUS_OK:
+        begin_segment(journal, segment);
+        return true;
+    case STATUS_MISSING:
+        return true; /* a spare, when nothing but zeros follows */
+    case STATUS_MALFORMED:
+    case STATUS_CONFLICT:
+        segment->is_damaged = true;
+        return true;
+    case STATUS_NOT_FOUND:
+        journal->figures.missing_segments++;
+        return true;
+    default:
+        journal->is_reader_in_recovery = false;
+        return false;
+    }
+}
+
+static void show(const struct journal *journal, const struct segment *segment, const struct frame *frame)
+{
+    if (frame->kind != FRAME_HIT || !journal->options.on_found)
+        return;
+    journal->options.on_found(journal->options.context, &(struct journal_entry){
+                                                            .kind = JOURNAL_HIT,
+                                                            .boot = segment->boot->id,
+                                                            .partition = frame->partition,
+                                                            .seq = frame->seq,
+                                                            .written = frame->written,
+                                                            .key = frame->key,
+                                                            .value = frame->value,
+                                                            .topic = segment->boot->topic,
+                                                            .partitions = segment->boot->partitions,
+                                                        });
+}
+
+static void take_frame(struct journal *journal, struct segment *segment, const struct frame *frame)
+{
+    int64_t *seen = &journal->seen[frame->partition];
+    if (segment->frames++ == 0)
+        segment->first_written = frame->written;
+    journal->figures.recovered++;
+    show(journal, segment, frame);
+    if (frame->kind == FRAME_MARK) {
+        segment->boot->is_marked = true;
+        return;
+    }
+    int64_t to = smaller(frame->seq - 1, segment->boot->before[frame->partition]);
+    add_gap(journal, segment, (struct gap){frame->partition, *seen + 1, to});
+    if (frame->seq > *seen)
+        *seen = frame->seq;
+}
+
+static void close_gaps(struct journal *journal, struct segment *segment)
+{
+    struct boot *boot = segment->boot;
+    const struct segment_header *header = reader_header(journal->reader);
+    for (int i = 0; i < boot->partitions; i++) {
+        if (boot->before[i] != INT64_MAX)
+            add_gap(journal, segment, (struct gap){i, journal->seen[i] + 1, boot->before[i]});
+        boot->before[i] = smaller(boot->before[i], header->last[i]);
+        if (journal->seen[i] > boot->last[i])
+            boot->last[i] = journal->seen[i];
+    }
+}
+
+/* A tail that was being written when the power went, and room that was never used. */
+static void cut_tail(struct journal *journal, struct segment *segment, uint64_t torn)
+{
+    char name[SEGMENT_NAME_LEN + 1];
+    segment_name_write(segment->number, name);
+    if (torn > 0) {
+        journal->figures.torn_tails++;
+        log_warning(&journal->log, "torn_tail", "%s: %llu bytes behind the last whole frame are cut off",
+                    name, (unsigned long long)torn);
+    }
+    if (segment->bytes <= segment->end ||
+        disk_truncate(journal->options.disk, name, segment->end) != STATUS_OK)
+        return; /* it is read up to its last frame all the same */
+    journal->segment_total_bytes -= segment->bytes - segment->end;
+    segment->bytes = segment->end;
+}
+
+static void note_damage(struct journal *journal, struct segment *segment, struct reader_damage damage)
+{
+    segment->is_damaged = true;
+    journal->figures.damaged_segments++;
+    log_error(&journal->log, "segment_damaged",
+              "segment %016llx: %lld damaged places, %llu bytes; %lld whole frames were found",
+              (unsigned long long)segment->number, (long long)damage.spans,
+              (unsigned long long)(damage.bytes + damage.torn), (long long)segment->frames);
+}
+
+static void end_segment(struct journal *journal, struct segment *segment)
+{
+    struct reader_damage damage = reader_damage(journal->reader);
+    segment->end = reader_position(journal->reader);
+    journal->figures.recovered_bytes += segment->end;
+    if (segment->boot)
+        close_gaps(journal, segment);
+    if (segment->is_damaged || damage.spans > 0 || (!segment->boot && damage.torn > 0))
+        note_damage(journal, segment, damage);
+    else if (segment->boot)
+        cut_tail(journal, segment, damage.torn);
+}
+
+/* --- all --- */
+
+/* A mark covers all boots before it: their hits were handed out by the same process. */
+static void spread_marks(struct journal *journal)
+{
+    bool is_marked = false;
+    for (size_t i = 0; i < journal->boot_count; i++) {
+        is_marked = is_marked || journal->boots[i]->is_marked;
+        journal->boots[i]->is_marked = is_marked;
+    }
+}
+
+/* The ends of streams are told behind the last segment of their boot that can be read. */
+static void place_ends(struct journal *journal)
+{
+    const struct boot *later = NULL;
+    for (size_t i = journal->segment_count; i-- > 0;) {
+        struct segment *segment = &journal->segments[i];
+        if (segment->is_own || !segment->boot)
+            continue;
+        if (segment->boot != later)
+            segment->fin_count = boot_fin_count(segment->boot);
+        later = segment->boot;
+    }
+}
+
+static void give_positions(struct journal *journal)
+{
+    journal_position position = JOURNAL_FIRST_OWN;
+    for (size_t i = journal->segment_count; i-- > 0;) {
+        struct segment *segment = &journal->segments[i];
+        if (segment->is_own)
+            continue;
+        segment->below = position;
+        position -= segment->gap_count + (uint64_t)segment->frames + segment->fin_count;
+        segment->first = position;
+    }
+    journal->first_pending = journal->read = journal->handed = position;
+}
+
+static void finish_recovery(struct journal *journal)
+{
+    spread_marks(journal);
+    place_ends(journal);
+    give_positions(journal);
+    journal->is_recovering = false;
+    reader_close(journal->reader);
+    if (journal->figures.recovered > 0)
+        log_info(&journal->log, "recovered", "%lld frames of earlier starts are still to be confirmed",
+                 (long long)journal->figures.recovered);
+}
+
+/* One window's worth of frames. */
+static bool read_segment(struct journal *journal, struct segment *segment)
+{
+    struct frame frame;
+    uint64_t start = reader_position(journal->reader);
+    enum status status = STATUS_OK;
+    while (status == STATUS_OK && reader_position(journal->reader) - start < READER_WINDOW_BYTES) {
+        status = reader_next(journal->reader, &frame);
+        if (status == STATUS_OK)
+            take_frame(journal, segment, &frame);
+    }
+    return status == STATUS_NOT_FOUND;
+}
+
+enum status journal_recover(struct journal *journal)
+{
+    if (!journal->is_recovering)
+        return STATUS_OK;
+    if (journal->to_recover == 0) {
+        finish_recovery(journal);
+        return STATUS_OK;
+    }
+    struct segment *segment = &journal->segments[journal->to_recover - 1];
+    if (!journal->is_reader_in_recovery && !open_segment(journal, segment))
+        return STATUS_AGAIN;
+    if (!journal->is_reader_in_recovery) {
+        journal->to_recover--;
+        return STATUS_AGAIN;
+    }
+    if (read_segment(journal, segment)) {
+        end_segment(journal, segment);
+        journal->is_reader_in_recovery = false;
+        journal->to_recover--;
+    }
+    return STATUS_AGAIN;
+}
