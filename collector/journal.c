@@ -268,6 +268,10 @@ static journal_position put(struct journal *journal, const struct frame *frame)
     MUST(journal->unsynced_bytes + bytes <= journal->options.max_unsynced_bytes);
     frame_write(frame, journal->unsynced + journal->unsynced_bytes);
     journal->unsynced_bytes += bytes;
+    if (journal->handed == journal->next) {
+        journal->unread = journal->next;
+        journal->unread_written = frame->written;
+    }
     return journal->next++;
 }
 
@@ -403,16 +407,14 @@ size_t journal_unsynced_bytes(const struct journal *journal)
 
 /* --- figures --- */
 
+/* Exact but for what Kafka has not been offered yet when it took all before: then that of its segment. */
 static int64_t oldest_written_ms(const struct journal *journal)
 {
     journal_position first = journal->first_pending;
-    struct frame frame;
     if (first < journal->handed)
         return journal->window[first % JOURNAL_MAX_READ_AHEAD];
-    if (first >= journal->durable && journal->unsynced_bytes > 0) {
-        frame_written_read(journal->unsynced, &frame);
-        return frame.written.ms;
-    }
+    if (first == journal->unread && first < journal->next)
+        return journal->unread_written.ms;
     for (size_t i = 0; i < journal->segment_count; i++)
         if (journal->segments[i].below > first && journal->segments[i].frames > 0)
             return journal->segments[i].first_written.ms;

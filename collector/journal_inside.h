@@ -91,6 +91,8 @@ struct journal {
     journal_position read;   /* the next entry to give */
     journal_position handed; /* behind the last ever given */
     journal_position first_pending;
+    journal_position unread; /* what was appended when everything was handed out, and when */
+    wall_ms unread_written;
     int64_t *window; /* by position modulo JOURNAL_MAX_READ_AHEAD: when it was written; ACKNOWLEDGED */
 
     struct journal_figures figures;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Tests of collector/journal: its life on a good disk, on a full one and on one that fails. */
+ * Tests of collector/journal on a disk that does what it is told. */
 #include "collector/journal.h"
 
-#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -10,82 +9,7 @@
 #include <cmocka.h>
 
 #include "collector/reader.h"
-#include "tests/lib/journal_rig.h"
-
-static struct choice choice;
-static struct sim_disk *sim;
-static struct rig rig;
-
-static int set_up(void **state)
-{
-    (void)state;
-    choice = choice_seeded(1);
-    sim = sim_disk_new(&choice);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    if (rig.journal)
-        rig_close(&rig);
-    sim_disk_free(&sim);
-    return 0;
-}
-
-static void open_rig(uint8_t boot)
-{
-    struct journal_options options = rig_options(sim, boot);
-    rig_open(&rig, &options, sim);
-}
-
-static journal_position append(int partition, size_t len)
-{
-    journal_position position = 0;
-    assert_int_equal(rig_append(&rig, partition, len, &position), STATUS_OK);
-    return position;
-}
-
-static void expect_hit(int partition, int64_t seq)
-{
-    struct journal_entry entry;
-    assert_true(rig_read(&rig, &entry));
-    assert_int_equal(entry.kind, JOURNAL_HIT);
-    assert_int_equal(entry.partition, partition);
-    assert_int_equal(entry.seq, seq);
-    assert_true(rig_is_value(entry.boot, partition, seq, entry.value));
-    assert_true(slice_equals(entry.key, SLICE("shop.example|192.0.2.7")));
-}
-
-static void expect_nothing(void)
-{
-    struct journal_entry entry;
-    assert_false(rig_read(&rig, &entry));
-}
-
-static struct journal_figures figures(void)
-{
-    struct journal_figures now;
-    journal_figures(rig.journal, (wall_ms){1000 + rig.now.ms}, &now);
-    return now;
-}
-
-static void acknowledge_all(void)
-{
-    struct journal_entry entry;
-    while (rig_read(&rig, &entry))
-        journal_acknowledge(rig.journal, entry.position);
-}
-
-static void killed_and_started_again(uint8_t boot)
-{
-    struct sim_disk *found = sim_disk_kill(sim, &choice);
-    rig_close(&rig);
-    sim_disk_free(&sim);
-    sim = found;
-    open_rig(boot);
-    rig_recover(&rig);
-}
+#include "tests/unit/collector/journal_case.h"
 
 /* --- on a good disk --- */
 
@@ -186,9 +110,10 @@ static void acknowledged_in_any_order_and_read_again_without_them(void **state)
     open_rig(1);
     rig_recover(&rig);
     rig_start_publishing(&rig);
-    for (int i = 0; i < 50; i++)
+    for (int i = 0; i < 50; i++) {
         append(0, 5000);
-    rig_commit(&rig);
+        rig_commit(&rig);
+    }
     for (int i = 0; i < 50; i++) {
         assert_true(rig_read(&rig, &entry));
         positions[i] = entry.position;
@@ -383,300 +308,6 @@ static void two_on_one_folder_are_refused(void **state)
     assert_non_null(strstr(why.text, "another collector"));
 }
 
-/* --- full --- */
-
-static void full_at_max_bytes_and_again_when_there_is_room(void **state)
-{
-    struct journal_options options = rig_options(sim, 1);
-    journal_position position;
-    enum status status = STATUS_OK;
-    int taken = 0;
-    (void)state;
-    options.max_bytes = 4 * RIG_SEGMENT_BYTES;
-    rig_open(&rig, &options, sim);
-    rig_recover(&rig);
-    rig_start_publishing(&rig);
-    for (; status == STATUS_OK && taken < 1000; taken++) {
-        status = rig_append(&rig, 0, 5000, &position);
-        rig_commit(&rig);
-    }
-    assert_int_equal(status, STATUS_FULL);
-    assert_int_equal(journal_has_room(rig.journal, 1), STATUS_FULL);
-    assert_true(figures().bytes <= options.max_bytes);
-    assert_true(taken > 60);
-    acknowledge_all();
-    for (int i = 0; i < 5; i++)
-        rig_upkeep(&rig);
-    assert_int_equal(journal_has_room(rig.journal, 1), STATUS_OK);
-    append(0, 5000);
-    assert_int_equal(rig_commit(&rig), STATUS_OK);
-    expect_hit(0, taken);
-}
-
-static void full_when_the_disk_has_too_little_left(void **state)
-{
-    struct journal_options options = rig_options(sim, 1);
-    (void)state;
-    options.min_free_bytes = 1000000;
-    sim_disk_set_free_bytes(sim, options.min_free_bytes + RIG_SEGMENT_BYTES - 1);
-    rig_open(&rig, &options, sim);
-    assert_int_equal(journal_has_room(rig.journal, 1), STATUS_FULL);
-    sim_disk_set_free_bytes(sim, options.min_free_bytes + RIG_SEGMENT_BYTES);
-    rig_upkeep(&rig);
-    assert_int_equal(journal_has_room(rig.journal, 1), STATUS_OK);
-}
-
-static void no_more_is_kept_in_memory_than_allowed(void **state)
-{
-    journal_position position;
-    enum status status = STATUS_OK;
-    (void)state;
-    open_rig(1);
-    for (int i = 0; status == STATUS_OK && i < 1000; i++) {
-        status = rig_append(&rig, 0, 8000, &position);
-        rig_flush(&rig); /* and never synced */
-        rig_upkeep(&rig);
-    }
-    assert_int_equal(status, STATUS_FULL);
-    assert_true(journal_unsynced_bytes(rig.journal) <= 2 * RIG_SEGMENT_BYTES);
-    assert_int_equal(rig_commit(&rig), STATUS_OK);
-    append(0, 8000);
-}
-
-/* --- failing --- */
-
-struct plan {
-    enum sim_call call;
-    int result;
-    int64_t skip;  /* so many calls are fine */
-    int64_t count; /* then so many fail */
-};
-
-static int follow(void *context, enum sim_call call)
-{
-    struct plan *plan = context;
-    if (call != plan->call)
-        return SIM_FINE;
-    if (plan->skip > 0) {
-        plan->skip--;
-        return SIM_FINE;
-    }
-    return plan->count-- > 0 ? plan->result : SIM_FINE;
-}
-
-static void all_hits_arrive_once(int count)
-{
-    rig_start_publishing(&rig);
-    for (int64_t seq = 1; seq <= count; seq++)
-        expect_hit(0, seq);
-    expect_nothing();
-}
-
-static void a_failed_sync_seals_the_file_and_loses_nothing(void **state)
-{
-    (void)state;
-    open_rig(1);
-    rig_recover(&rig);
-    for (int i = 0; i < 10; i++)
-        append(0, 1000);
-    assert_int_equal(rig_commit(&rig), STATUS_OK);
-    journal_position durable = journal_durable(rig.journal);
-    struct plan plan = {SIM_SYNC, -EIO, 0, 1};
-    sim_disk_set_fault(sim, follow, &plan);
-    for (int i = 0; i < 10; i++)
-        append(0, 1000);
-    assert_int_equal(rig_commit(&rig), STATUS_UNAVAILABLE);
-    assert_int_equal(journal_durable(rig.journal), durable);
-    append(0, 1000);
-    assert_int_equal(rig_commit(&rig), STATUS_OK);
-    assert_int_equal(journal_durable(rig.journal), durable + 11);
-    assert_int_equal(figures().sync_errors, 1);
-    all_hits_arrive_once(21);
-    assert_int_equal(sim_disk_repeated_syncs(sim), 0);
-    killed_and_started_again(2);
-    rig_start_publishing(&rig);
-    for (int seq = 1; seq <= 10; seq++)
-        expect_hit(0, seq);
-}
-
-static void a_failed_sync_of_the_first_of_two_files(void **state)
-{
-    (void)state;
-    open_rig(1);
-    rig_recover(&rig);
-    for (int i = 0; i < 30; i++)
-        append(0, 7000); /* two segments, one group */
-    rig_flush(&rig);
-    rig_upkeep(&rig);
-    struct plan plan = {SIM_SYNC, -EIO, 0, 1};
-    rig_begin_sync(&rig);
-    assert_int_equal(rig.sync.count, 2);
-    sim_disk_set_fault(sim, follow, &plan);
-    assert_int_equal(rig_end_sync(&rig), STATUS_UNAVAILABLE);
-    assert_int_equal(journal_durable(rig.journal), JOURNAL_FIRST_OWN);
-    for (int i = 0; i < 5; i++)
-        rig_commit(&rig);
-    assert_int_equal(journal_durable(rig.journal), JOURNAL_FIRST_OWN + 30);
-    all_hits_arrive_once(30);
-    assert_int_equal(sim_disk_repeated_syncs(sim), 0);
-}
-
-static void a_disk_that_is_gone_for_a_while(void **state)
-{
-    journal_position position;
-    int taken = 0;
-    (void)state;
-    open_rig(1);
-    rig_recover(&rig);
-    append(0, 1000);
-    rig_commit(&rig);
-    struct plan plan = {SIM_SYNC, -EIO, 0, 1000};
-    sim_disk_set_fault(sim, follow, &plan);
-    for (int i = 0; i < 300; i++) {
-        taken += rig_append(&rig, 0, 4000, &position) == STATUS_OK;
-        (void)rig_commit(&rig);
-    }
-    assert_true(taken < 300);
-    assert_int_equal(journal_has_room(rig.journal, 1), STATUS_UNAVAILABLE);
-    sim_disk_set_fault(sim, NULL, NULL);
-    for (int i = 0; i < 10; i++)
-        (void)rig_commit(&rig);
-    assert_int_equal(journal_durable(rig.journal), JOURNAL_FIRST_OWN + 1 + (uint64_t)taken);
-    all_hits_arrive_once(1 + taken);
-    assert_int_equal(sim_disk_repeated_syncs(sim), 0);
-}
-
-static void writes_that_fail(int error)
-{
-    for (int64_t skip = 0; skip < 12; skip++) {
-        void *nothing = NULL;
-        struct plan plan = {SIM_WRITE, error, skip, 1};
-        set_up(&nothing);
-        open_rig(1);
-        rig_recover(&rig);
-        sim_disk_set_fault(sim, follow, &plan);
-        for (int i = 0; i < 40; i++) {
-            append(0, 7000);
-            (void)rig_commit(&rig);
-        }
-        for (int i = 0; i < 5; i++)
-            (void)rig_commit(&rig);
-        assert_int_equal(plan.count, 0);
-        assert_int_equal(figures().write_errors, 1);
-        all_hits_arrive_once(40);
-        rig_close(&rig);
-        sim_disk_free(&sim);
-        sim = NULL;
-    }
-}
-
-static void a_write_that_fails_goes_on_in_another_segment(void **state)
-{
-    (void)state;
-    sim_disk_free(&sim);
-    writes_that_fail(-ENOSPC);
-    writes_that_fail(-EIO);
-}
-
-static void interrupted_and_short_calls_are_repeated(void **state)
-{
-    static const struct plan plans[] = {
-        {SIM_WRITE, SIM_SHORT, 0, 30}, {SIM_WRITE, -EINTR, 1, 7}, {SIM_READ, SIM_SHORT, 0, 30},
-        {SIM_READ, -EINTR, 0, 7},      {SIM_OPEN, -EINTR, 0, 2},  {SIM_PREALLOCATE, -EINTR, 0, 2},
-    };
-    for (size_t i = 0; i < sizeof(plans) / sizeof(plans[0]); i++) {
-        struct plan plan = plans[i];
-        open_rig(1);
-        rig_recover(&rig);
-        sim_disk_set_fault(sim, follow, &plan);
-        for (int hit = 0; hit < 40; hit++) {
-            append(0, 7000);
-            assert_int_equal(rig_commit(&rig), STATUS_OK);
-        }
-        all_hits_arrive_once(40);
-        assert_int_equal(figures().write_errors, 0);
-        tear_down(state);
-        set_up(state);
-    }
-}
-
-static void a_segment_that_cannot_be_made(void **state)
-{
-    static const enum sim_call calls[] = {SIM_OPEN, SIM_PREALLOCATE, SIM_SYNC_FOLDER};
-    for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
-        struct plan plan = {calls[i], -ENOSPC, 0, 100};
-        journal_position position;
-        open_rig(1);
-        sim_disk_set_fault(sim, follow, &plan);
-        enum status status = STATUS_OK;
-        for (int hit = 0; status == STATUS_OK && hit < 100; hit++) {
-            status = rig_append(&rig, 0, 7000, &position);
-            rig_commit(&rig);
-        }
-        assert_int_equal(status, STATUS_FULL);
-        assert_int_equal(sim_disk_file_count(sim), 1);
-        sim_disk_set_fault(sim, NULL, NULL);
-        rig_commit(&rig);
-        append(0, 7000);
-        tear_down(state);
-        set_up(state);
-    }
-}
-
-static void a_file_that_stays_is_removed_later(void **state)
-{
-    struct plan plan = {SIM_REMOVE, -EIO, 0, 3};
-    (void)state;
-    open_rig(1);
-    rig_recover(&rig);
-    rig_start_publishing(&rig);
-    for (int i = 0; i < 40; i++) {
-        append(0, 7000);
-        rig_commit(&rig);
-    }
-    acknowledge_all();
-    sim_disk_set_fault(sim, follow, &plan);
-    for (int i = 0; i < 12; i++)
-        rig_upkeep(&rig);
-    assert_int_equal(sim_disk_file_count(sim), 2);
-}
-
-static void what_cannot_be_read_is_damage(void **state)
-{
-    struct plan plan = {SIM_READ, -EIO, 1, 2}; /* the window, then one page of it */
-    struct journal_entry entry;
-    int64_t hits = 0, skipped = 0;
-    (void)state;
-    open_rig(1);
-    for (int i = 0; i < 20; i++)
-        append(0, 1000);
-    rig_commit(&rig);
-    killed_and_started_again(2);
-    rig_close(&rig);
-    open_rig(3);
-    plan.skip = 0;
-    sim_disk_set_fault(sim, follow, &plan);
-    rig_recover(&rig);
-    sim_disk_set_fault(sim, NULL, NULL);
-    rig_start_publishing(&rig);
-    while (rig_read(&rig, &entry)) {
-        hits += entry.kind == JOURNAL_HIT;
-        skipped += entry.kind == JOURNAL_SKIP;
-    }
-    assert_int_equal(hits, 20); /* the page was one of the first copy of a header */
-    assert_int_equal(skipped, 0);
-    assert_int_equal(figures().damaged_segments, 1);
-}
-
-static void what_kafka_refused_is_kept(void **state)
-{
-    (void)state;
-    open_rig(1);
-    assert_int_equal(journal_keep_refused(rig.journal, SLICE("{\"url\":1}")), STATUS_OK);
-    assert_int_equal(journal_keep_refused(rig.journal, SLICE("{}")), STATUS_OK);
-    assert_true(slice_equals(sim_disk_file(sim, "quarantine/refused"), SLICE("{\"url\":1}\n{}\n")));
-}
-
 static void the_oldest_hit_has_its_age(void **state)
 {
     struct journal_entry entry;
@@ -699,7 +330,16 @@ static void the_oldest_hit_has_its_age(void **state)
     assert_int_equal(figures().oldest_pending_ms, 0);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+static void what_kafka_refused_is_kept(void **state)
+{
+    (void)state;
+    open_rig(1);
+    assert_int_equal(journal_keep_refused(rig.journal, SLICE("{\"url\":1}")), STATUS_OK);
+    assert_int_equal(journal_keep_refused(rig.journal, SLICE("{}")), STATUS_OK);
+    assert_true(slice_equals(sim_disk_file(sim, "quarantine/refused"), SLICE("{\"url\":1}\n{}\n")));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, journal_case_begin, journal_case_end)
 
 int main(void)
 {
@@ -718,17 +358,6 @@ int main(void)
         TEST(a_clean_end_leaves_nothing),
         TEST(an_end_that_was_not_told_is_told_by_the_next_start),
         TEST(two_on_one_folder_are_refused),
-        TEST(full_at_max_bytes_and_again_when_there_is_room),
-        TEST(full_when_the_disk_has_too_little_left),
-        TEST(no_more_is_kept_in_memory_than_allowed),
-        TEST(a_failed_sync_seals_the_file_and_loses_nothing),
-        TEST(a_failed_sync_of_the_first_of_two_files),
-        TEST(a_disk_that_is_gone_for_a_while),
-        TEST(a_write_that_fails_goes_on_in_another_segment),
-        TEST(interrupted_and_short_calls_are_repeated),
-        TEST(a_segment_that_cannot_be_made),
-        TEST(a_file_that_stays_is_removed_later),
-        TEST(what_cannot_be_read_is_damage),
         TEST(what_kafka_refused_is_kept),
         TEST(the_oldest_hit_has_its_age),
     };
