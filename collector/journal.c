@@ -227,7 +227,6 @@ static enum status roll(struct journal *journal, wall_ms now_wall, mono_ms now)
         disk_write(journal->options.disk, segment->file, (slice){journal->header_text, header_bytes}, 0);
     if (status != STATUS_OK) {
         journal->figures.write_errors++;
-        segment->is_sealed = true;
         journal_retire_active(journal);
     }
     return status;

@@ -55,8 +55,10 @@ enum {
 
 enum journal_kind {
     JOURNAL_HIT,
-    JOURNAL_SKIP, /* seq … last of the stream were damaged and will never come */
-    JOURNAL_FIN,  /* the stream's last number is `last` */
+    /* seq … last of the stream were lost. Never a reason to drop a hit: after a failed sync and a crash, one
+     * of these numbers, which nobody was told is safe, may come all the same. */
+    JOURNAL_SKIP,
+    JOURNAL_FIN, /* the stream's last number is `last` */
 };
 
 struct journal_entry {

@@ -22,7 +22,7 @@ bool journal_sync_begin(struct journal *journal, struct journal_sync *sync)
     *sync = (struct journal_sync){.disk = journal->options.disk};
     for (size_t i = 0; i < journal->segment_count && sync->count < JOURNAL_MAX_SYNC_FILES; i++) {
         const struct segment *segment = &journal->segments[i];
-        if (!segment->is_own || segment->is_sealed || segment->end == segment->durable)
+        if (!segment->is_own || segment->end == segment->durable)
             continue;
         sync->files[sync->count].file = segment->file;
         sync->files[sync->count].number = segment->number;
@@ -66,7 +66,6 @@ static void seal_from(struct journal *journal, size_t index)
 {
     for (size_t i = index; i < journal->segment_count; i++) {
         struct segment *segment = &journal->segments[i];
-        segment->is_sealed = true;
         segment->end = segment->durable;
         if (segment->first > journal->durable)
             segment->first = journal->durable;
@@ -111,8 +110,7 @@ static void collect_closes(struct journal *journal, struct journal_upkeep *upkee
 {
     for (size_t i = 0; i < journal->segment_count && upkeep->close_count < JOURNAL_MAX_CLOSES; i++) {
         struct segment *segment = &journal->segments[i];
-        bool is_needed = is_active(journal, i) || journal->is_syncing ||
-                         (!segment->is_sealed && segment->end != segment->durable);
+        bool is_needed = is_active(journal, i) || journal->is_syncing || segment->end != segment->durable;
         if (!segment->is_own || segment->file == NO_FILE || is_needed)
             continue;
         upkeep->closes[upkeep->close_count++] = segment->file;

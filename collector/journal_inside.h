@@ -42,9 +42,9 @@ struct segment {
     bool is_damaged;
     /* of this process: */
     bool is_own;
-    bool is_sealed;   /* its sync failed: never synced again */
-    int file;         /* NO_FILE: closed */
-    uint64_t durable; /* synced up to here */
+    int file; /* NO_FILE: closed */
+    uint64_t
+        durable; /* synced up to here; after a failed sync `end` is here too, and nothing is synced again */
     mono_ms opened;
 };
 

@@ -323,6 +323,7 @@ static void what_was_damaged_is_kept(void **state)
     (void)state;
     write_files(12, 100);
     first_bytes[places[3].from + 50] ^= 1;
+    first_bytes[first_len - 10] ^= 1; /* and what would be a torn tail, were the rest whole */
     recover_damaged((slice){first_bytes, first_len}, &outcome);
     open_rig(52);
     rig_recover(&rig);

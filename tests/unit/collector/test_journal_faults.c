@@ -9,6 +9,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "collector/segment.h"
 #include "tests/unit/collector/journal_case.h"
 
 /* --- full --- */
@@ -210,6 +211,21 @@ static void a_write_that_fails_goes_on_in_another_segment(void **state)
     writes_that_fail(-EIO);
 }
 
+static void a_file_that_failed_is_cut_and_left(void **state)
+{
+    struct plan plan = {SIM_WRITE, -ENOSPC, 0, 1};
+    (void)state;
+    open_rig(1);
+    append(0, 100);
+    rig_commit(&rig);
+    sim_disk_set_fault(sim, follow, &plan);
+    append(0, 100);
+    assert_int_equal(rig_flush(&rig), STATUS_OK);
+    size_t frames = frame_bytes(strlen("shop.example|192.0.2.7"), 100);
+    assert_int_equal(sim_disk_file(sim, "0000000000000001.segment").len, 2 * SEGMENT_BLOCK + frames);
+    assert_int_not_equal(sim_disk_file(sim, "0000000000000002.segment").data[0], 0);
+}
+
 static void interrupted_and_short_calls_are_repeated(void **state)
 {
     static const struct plan plans[] = {
@@ -311,6 +327,7 @@ int main(void)
         TEST(a_failed_sync_of_the_first_of_two_files),
         TEST(a_disk_that_is_gone_for_a_while),
         TEST(a_write_that_fails_goes_on_in_another_segment),
+        TEST(a_file_that_failed_is_cut_and_left),
         TEST(interrupted_and_short_calls_are_repeated),
         TEST(a_segment_that_cannot_be_made),
         TEST(a_file_that_stays_is_removed_later),
