@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SECTOR = 512, MAX_FILES = 4096, MAX_OPEN = 256 };
+enum { SECTOR = 512, MAX_FILES = 128, MAX_OPEN = 256 };
 
 struct version {
     uint64_t sector;

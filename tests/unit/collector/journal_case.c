@@ -23,6 +23,8 @@ int journal_case_begin(void **state)
 int journal_case_end(void **state)
 {
     (void)state;
+    if (sim)
+        sim_disk_set_fault(sim, NULL, NULL); /* its plan went with the test */
     if (rig.journal)
         rig_close(&rig);
     sim_disk_free(&sim);
