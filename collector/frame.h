@@ -25,7 +25,7 @@ enum {
 
 enum frame_kind {
     FRAME_HIT = 1,
-    FRAME_MARK = 2, /* from here on, hits of this boot may have been handed to Kafka; no payload */
+    FRAME_MARK = 2, /* from here on, hits of this boot and of all older ones may have been sent; no payload */
 };
 
 struct frame {
