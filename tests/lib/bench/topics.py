@@ -24,14 +24,8 @@ class Topic:
         client = AdminClient({"bootstrap.servers": self.kafka.brokers})
         made = client.create_topics([NewTopic(self.name, self.partitions, 1)], operation_timeout=REPLY_S)
         made[self.name].result(REPLY_S)
-        wait_until(self._is_led, f"leaders for {self.name}")
+        self.watermarks()
         return self
-
-    def _is_led(self):
-        try:
-            return self.watermarks()
-        except confluent_kafka.KafkaException:
-            return None
 
     def produce(self, messages):
         """Stores them all, in this order within each partition; returns how many."""
@@ -61,11 +55,16 @@ class Topic:
             "auto.offset.reset": "earliest"})
 
     def watermarks(self):
-        """[(first, end)] by partition."""
+        """[(first, end)] by partition. Waits for leaders, which a new topic and a broker that was restarted lack at first."""
+        return wait_until(self._read_watermarks, f"leaders for {self.name}")
+
+    def _read_watermarks(self):
         consumer = self._consumer()
         try:
             return [consumer.get_watermark_offsets(confluent_kafka.TopicPartition(self.name, each), timeout=REPLY_S)
                     for each in range(self.partitions)]
+        except confluent_kafka.KafkaException:
+            return None
         finally:
             consumer.close()
 
