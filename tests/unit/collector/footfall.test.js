@@ -3,6 +3,7 @@
 // node footfall.test.js FILE…
 "use strict";
 const assert = require("node:assert");
+const { webcrypto } = require("node:crypto"); // a global only since Node 19; Debian 12 has 18
 const fs = require("node:fs");
 const path = require("node:path");
 const vm = require("node:vm");
@@ -64,7 +65,7 @@ function makePage(source, options = {}) {
     },
     screen: { width: 1920, height: 1080 },
     performance: { now: () => page.now },
-    crypto: { getRandomValues: (bytes) => globalThis.crypto.getRandomValues(bytes) },
+    crypto: { getRandomValues: (bytes) => webcrypto.getRandomValues(bytes) },
     setTimeout: (step) => timers.push(step),
     turn: () => timers.splice(0).forEach((step) => step()),
     Array, Uint8Array, URL, JSON, Math,
