@@ -283,6 +283,8 @@ static void read_idle(struct database *database)
     (void)PQisBusy(database->conn); /* hands notices to on_notice */
     if (!is_alive)
         disconnect(database);
+    else
+        watch(database, UV_READABLE);
 }
 
 static void go_on_connecting(struct database *database);
@@ -291,6 +293,8 @@ static void on_socket(uv_poll_t *watcher, int status, int events)
 {
     struct database *database = watcher->data;
     bool is_readable = status < 0 || (events & UV_READABLE) != 0;
+    if (status < 0)
+        database->watched_events = 0; /* libuv has stopped the watcher, yet there may be more to read */
     if (database->state == CONNECTING)
         go_on_connecting(database);
     else if (database->state == IDLE)

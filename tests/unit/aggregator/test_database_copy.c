@@ -74,6 +74,25 @@ static long resident_pages(void)
     return resident;
 }
 
+/* A table whose rows wait for an advisory lock that the admin holds. */
+static void make_waiting_table(struct database_bench *bench)
+{
+    postgres_do(bench->admin, "DROP TABLE IF EXISTS waiting; CREATE TABLE waiting (n int8, t text)");
+    postgres_do(bench->admin, "CREATE OR REPLACE FUNCTION wait_for_us() RETURNS trigger LANGUAGE plpgsql AS"
+                              " 'BEGIN PERFORM pg_advisory_xact_lock(4711); RETURN NULL; END'");
+    postgres_do(bench->admin,
+                "CREATE TRIGGER waits BEFORE INSERT ON waiting FOR EACH ROW EXECUTE FUNCTION wait_for_us()");
+    postgres_do(bench->admin, "SELECT pg_advisory_lock(4711)");
+}
+
+/* Returns when its first row waits. */
+static void start_waiting_copy(struct database_bench *bench, const struct database_copy *data)
+{
+    database_copy(bench->database, data, database_bench_on_reply, bench);
+    while (strcmp(postgres_ask(bench->admin, "SELECT count(*) FROM pg_locks WHERE NOT granted"), "0") == 0)
+        uv_run(&bench->loop, UV_RUN_NOWAIT);
+}
+
 static void copy_waits_in_the_pieces_not_in_memory(void **state)
 {
     struct database_bench *bench = *state;
@@ -86,19 +105,12 @@ static void copy_waits_in_the_pieces_not_in_memory(void **state)
     slice pieces[PIECES];
     for (size_t i = 0; i < PIECES; i++)
         pieces[i] = buf_slice(&row);
-    postgres_do(bench->admin, "DROP TABLE IF EXISTS waiting; CREATE TABLE waiting (n int8, t text)");
-    postgres_do(bench->admin, "CREATE OR REPLACE FUNCTION wait_for_us() RETURNS trigger LANGUAGE plpgsql AS"
-                              " 'BEGIN PERFORM pg_advisory_xact_lock(4711); RETURN NULL; END'");
-    postgres_do(bench->admin,
-                "CREATE TRIGGER waits BEFORE INSERT ON waiting FOR EACH ROW EXECUTE FUNCTION wait_for_us()");
-    postgres_do(bench->admin, "SELECT pg_advisory_lock(4711)");
+    make_waiting_table(bench);
 
     long before = resident_pages();
     struct database_copy data = {"COPY waiting FROM STDIN (FORMAT binary)", pieces, PIECES};
-    database_copy(bench->database, &data, database_bench_on_reply, bench);
     int replies = bench->replies;
-    while (strcmp(postgres_ask(bench->admin, "SELECT count(*) FROM pg_locks WHERE NOT granted"), "0") == 0)
-        uv_run(&bench->loop, UV_RUN_NOWAIT);
+    start_waiting_copy(bench, &data);
     for (int turn = 0; turn < 1000;
          turn++) /* many more than the pieces: all would be sent if memory took them */
         uv_run(&bench->loop, UV_RUN_NOWAIT);
@@ -170,6 +182,32 @@ static void a_copy_whose_server_ends_is_lost(void **state)
     buf_fini(&rows);
 }
 
+/* Its last words and an error of the socket, for what it never read, are there at the same time. */
+static void a_server_that_ends_with_data_unread_is_lost_at_once(void **state)
+{
+    struct database_bench *bench = *state;
+    enum { MANY_BYTES = 60000 }; /* more than a backend reads at once, less than a socket takes */
+    char text[MANY_BYTES];
+    struct buf rows;
+    buf_init_growing(&rows, 4096, 2 * MANY_BYTES);
+    memset(text, 'x', sizeof text);
+    add_tuple(&rows, 1, SLICE("x"));
+    size_t len = rows.len;
+    add_tuple(&rows, 2, (slice){text, sizeof text});
+    slice pieces[2] = {{rows.data, len}, slice_from(buf_slice(&rows), len)}; /* a message each */
+    make_waiting_table(bench);
+    start_waiting_copy(bench, &(struct database_copy){"COPY waiting FROM STDIN (FORMAT binary)", pieces, 2});
+    uint64_t before_ms = uv_now(&bench->loop);
+    database_bench_end_backend(bench);
+    database_bench_wait(bench);
+    assert_int_equal(bench->outcome, DATABASE_LOST);
+    assert_string_equal(bench->sqlstate, "57P01");
+    assert_true(uv_now(&bench->loop) - before_ms < DATABASE_DEADLINE_MS);
+    assert_int_equal(database_bench_open(bench), DATABASE_OK);
+    postgres_do(bench->admin, "SELECT pg_advisory_unlock(4711); DROP TABLE waiting");
+    buf_fini(&rows);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -178,6 +216,7 @@ int main(void)
         DATABASE_BENCH_TEST(copy_of_nothing_is_fine),
         DATABASE_BENCH_TEST(a_refused_copy_leaves_the_connection_alive),
         DATABASE_BENCH_TEST(a_copy_whose_server_ends_is_lost),
+        DATABASE_BENCH_TEST(a_server_that_ends_with_data_unread_is_lost_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
