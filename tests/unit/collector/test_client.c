@@ -39,45 +39,49 @@ static void check(const char *peer, const char *forwarded, const char *expected)
     if (peer)
         peer_address = address(peer);
     enum status status = client_find(&trust, peer ? &peer_address : NULL, slice_of(forwarded), &client);
-    if (!expected) {
-        assert_int_equal(status, STATUS_MISSING);
-        return;
-    }
-    assert_int_equal(status, STATUS_OK);
-    slice found = {text, ip_write(client, text)};
-    if (!slice_equals(found, slice_of(expected)))
+    slice found = {text, status == STATUS_OK ? ip_write(client, text) : 0};
+    assert_true(status == STATUS_OK || status == STATUS_MISSING);
+    if (!slice_equals(found, slice_of(expected ? expected : "")))
         fail_msg("%s behind %s: %.*s instead of %s", forwarded, peer ? peer : "unix", SLICE_ARGS(found),
-                 expected);
+                 expected ? expected : "none");
 }
 
 static void examples(void **state)
 {
+    static const struct {
+        const char *peer; /* NULL: a unix socket */
+        const char *forwarded;
+        const char *client; /* NULL: none to be found */
+    } cases[] = {
+        {"203.0.113.9", "", "203.0.113.9"},
+        {"203.0.113.9", "198.51.100.1", "203.0.113.9"}, /* a stranger's word */
+        {"10.1.2.3", "", "10.1.2.3"},
+        {"10.1.2.3", "198.51.100.1", "198.51.100.1"},
+        {"10.1.2.3", "1.1.1.1, 198.51.100.1", "198.51.100.1"},
+        {"10.1.2.3", "1.1.1.1, 198.51.100.1, 10.9.9.9", "198.51.100.1"},
+        {"10.1.2.3", "nonsense, 198.51.100.1 ,10.9.9.9", "198.51.100.1"},
+        {"10.1.2.3", "198.51.100.1, nonsense", "10.1.2.3"},
+        {"10.1.2.3", "198.51.100.1,", "10.1.2.3"},
+        {"10.1.2.3", "unknown", "10.1.2.3"},
+        {"10.1.2.3", "10.0.0.7, 10.0.0.8", "10.0.0.7"}, /* somebody inside */
+        {"10.1.2.3", ", 10.0.0.8", "10.1.2.3"},
+        {"::ffff:10.1.2.3", "198.51.100.1", "198.51.100.1"},
+        {"2001:db8::5", "2a00:1::1", "2a00:1::1"},
+        {"10.1.2.3", "[2a00:1::1]:4711", "2a00:1::1"},
+        {"10.1.2.3", "[2a00:1::1]", "2a00:1::1"},
+        {"10.1.2.3", "198.51.100.1:4711", "198.51.100.1"},
+        {"10.1.2.3", "198.51.100.1:x", "10.1.2.3"},
+        {"10.1.2.3", "[198.51.100.1]:80", "10.1.2.3"},
+        {"10.1.2.3", "[2a00:1::1", "10.1.2.3"},
+        {"10.1.2.3", "::ffff:198.51.100.1", "198.51.100.1"},
+        {NULL, "198.51.100.1", "198.51.100.1"},
+        {NULL, "198.51.100.1, 10.1.1.1", "198.51.100.1"},
+        {NULL, "", NULL},
+        {NULL, "nonsense", NULL},
+    };
     (void)state;
-    check("203.0.113.9", "", "203.0.113.9");
-    check("203.0.113.9", "198.51.100.1", "203.0.113.9"); /* a stranger's word */
-    check("10.1.2.3", "", "10.1.2.3");
-    check("10.1.2.3", "198.51.100.1", "198.51.100.1");
-    check("10.1.2.3", "1.1.1.1, 198.51.100.1", "198.51.100.1");
-    check("10.1.2.3", "1.1.1.1, 198.51.100.1, 10.9.9.9", "198.51.100.1");
-    check("10.1.2.3", "nonsense, 198.51.100.1 ,10.9.9.9", "198.51.100.1");
-    check("10.1.2.3", "198.51.100.1, nonsense", "10.1.2.3");
-    check("10.1.2.3", "198.51.100.1,", "10.1.2.3");
-    check("10.1.2.3", "unknown", "10.1.2.3");
-    check("10.1.2.3", "10.0.0.7, 10.0.0.8", "10.0.0.7"); /* somebody inside */
-    check("10.1.2.3", ", 10.0.0.8", "10.1.2.3");
-    check("::ffff:10.1.2.3", "198.51.100.1", "198.51.100.1");
-    check("2001:db8::5", "2a00:1::1", "2a00:1::1");
-    check("10.1.2.3", "[2a00:1::1]:4711", "2a00:1::1");
-    check("10.1.2.3", "[2a00:1::1]", "2a00:1::1");
-    check("10.1.2.3", "198.51.100.1:4711", "198.51.100.1");
-    check("10.1.2.3", "198.51.100.1:x", "10.1.2.3");
-    check("10.1.2.3", "[198.51.100.1]:80", "10.1.2.3");
-    check("10.1.2.3", "[2a00:1::1", "10.1.2.3");
-    check("10.1.2.3", "::ffff:198.51.100.1", "198.51.100.1");
-    check(NULL, "198.51.100.1", "198.51.100.1");
-    check(NULL, "198.51.100.1, 10.1.1.1", "198.51.100.1");
-    check(NULL, "", NULL);
-    check(NULL, "nonsense", NULL);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        check(cases[i].peer, cases[i].forwarded, cases[i].client);
 }
 
 static uint32_t draw(uint32_t below)
