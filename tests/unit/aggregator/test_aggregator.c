@@ -6,76 +6,76 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-#include "tests/unit/aggregator/rig.h"
+#include "tests/unit/aggregator/plant.h"
 
 #define REJECTED "SELECT count(*) FROM rejected_hits"
 #define NEXT     "SELECT sum(next_offset) FROM footfall.partitions"
 
 static void hits_become_rows_and_sessions(void **state)
 {
-    struct rig *rig = *state;
-    rig_produce(rig, 0, 1000);
-    rig_start(rig, 0);
-    rig_wait_stored_once(rig, "1000");
-    rig_wait(rig, NEXT, "1000");
-    rig_produce(rig, 1000, 1200);
-    rig_wait_stored_once(rig, "1200");
-    assert_int_equal(rig_measure(rig, METRICS_HITS), 1200);
-    assert_int_equal(rig_measure(rig, METRICS_HELD), RIG_PARTITIONS);
-    assert_int_equal(rig_measure(rig, METRICS_LAG), 0);
-    assert_null(aggregator_missing(rig->aggregators[0]));
+    struct plant *plant = *state;
+    plant_produce(plant, 0, 1000);
+    plant_start(plant, 0);
+    plant_wait_stored_once(plant, "1000");
+    plant_wait(plant, NEXT, "1000");
+    plant_produce(plant, 1000, 1200);
+    plant_wait_stored_once(plant, "1200");
+    assert_int_equal(plant_measure(plant, METRICS_HITS), 1200);
+    assert_int_equal(plant_measure(plant, METRICS_HELD), PLANT_PARTITIONS);
+    assert_int_equal(plant_measure(plant, METRICS_LAG), 0);
+    assert_null(aggregator_missing(plant->aggregators[0]));
     /* All hits of a visitor are within the gap: 50 sessions, wherever each hit was read. */
-    rig_wait(rig, "SELECT count(*) FROM footfall.strays", "0");
-    rig_wait(rig,
-             "SELECT (SELECT count(*) FROM session_events_aggregated_ip)"
-             "     + (SELECT count(*) FROM footfall.open_sessions)",
-             "50");
+    plant_wait(plant, "SELECT count(*) FROM footfall.strays", "0");
+    plant_wait(plant,
+               "SELECT (SELECT count(*) FROM session_events_aggregated_ip)"
+               "     + (SELECT count(*) FROM footfall.open_sessions)",
+               "50");
 }
 
 static void a_restart_goes_on_where_it_stopped(void **state)
 {
-    struct rig *rig = *state;
-    mock_kafka_hasten(rig->settings);
-    rig_produce(rig, 0, 500);
-    rig_start(rig, 0);
-    rig_wait_stored_once(rig, "500");
-    rig_stop(rig, 0);
-    rig_produce(rig, 500, 800);
-    rig_start(rig, 0);
-    rig_wait_stored_once(rig, "800");
+    struct plant *plant = *state;
+    mock_kafka_hasten(plant->settings);
+    plant_produce(plant, 0, 500);
+    plant_start(plant, 0);
+    plant_wait_stored_once(plant, "500");
+    plant_stop(plant, 0);
+    plant_produce(plant, 500, 800);
+    plant_start(plant, 0);
+    plant_wait_stored_once(plant, "800");
 }
 
 static void sessions_close_without_another_message(void **state)
 {
-    struct rig *rig = *state;
-    rig->configuration.sessions_gap_ms = 1000;
-    rig->configuration.sessions_lateness_ms = 100;
-    rig_produce(rig, 0, 50);
-    rig_start(rig, 0);
-    rig_wait(rig, "SELECT count(*) FROM session_events_aggregated_ip", "50");
-    rig_wait(rig, "SELECT count(*) FROM footfall.open_sessions", "0");
+    struct plant *plant = *state;
+    plant->configuration.sessions_gap_ms = 1000;
+    plant->configuration.sessions_lateness_ms = 100;
+    plant_produce(plant, 0, 50);
+    plant_start(plant, 0);
+    plant_wait(plant, "SELECT count(*) FROM session_events_aggregated_ip", "50");
+    plant_wait(plant, "SELECT count(*) FROM footfall.open_sessions", "0");
 }
 
 static void a_lost_connection_is_made_anew(void **state)
 {
-    struct rig *rig = *state;
-    rig_start(rig, 0);
+    struct plant *plant = *state;
+    plant_start(plant, 0);
     for (int round = 0; round < 5; round++) {
-        rig_produce(rig, round * 200, round * 200 + 200);
-        rig_wait(rig, round == 0 ? "SELECT count(*) > 0 FROM processed_events" : "SELECT true", "t");
-        postgres_do(rig->admin, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                                " WHERE application_name = 'footfall-aggregator'");
+        plant_produce(plant, round * 200, round * 200 + 200);
+        plant_wait(plant, round == 0 ? "SELECT count(*) > 0 FROM processed_events" : "SELECT true", "t");
+        postgres_do(plant->admin, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                                  " WHERE application_name = 'footfall-aggregator'");
     }
-    rig_wait_stored_once(rig, "1000");
-    assert_true(rig_measure(rig, METRICS_RETRIES) > 0);
-    rig_wait_metric(rig, METRICS_POSTGRES_UP, 1);
+    plant_wait_stored_once(plant, "1000");
+    assert_true(plant_measure(plant, METRICS_RETRIES) > 0);
+    plant_wait_metric(plant, METRICS_POSTGRES_UP, 1);
 }
 
 /* Class 22, as a value that Postgres does not take would raise it. */
-static void refuse_poison(struct rig *rig)
+static void refuse_poison(struct plant *plant)
 {
     postgres_do(
-        rig->admin,
+        plant->admin,
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
         " IF new.url LIKE '%%poison%%' THEN RAISE EXCEPTION 'no' USING ERRCODE = '22P05'; END IF;"
         " RETURN new; END $$;"
@@ -84,63 +84,64 @@ static void refuse_poison(struct rig *rig)
 
 static void what_postgres_refuses_is_found_and_rejected(void **state)
 {
-    struct rig *rig = *state;
-    refuse_poison(rig);
-    rig_produce(rig, 0, 300);
-    mock_kafka_produce(rig->kafka, 1, rig_value(300, "poison"));
-    rig_produce(rig, 301, 600);
-    mock_kafka_produce(rig->kafka, 2, rig_value(600, "poison"));
-    mock_kafka_produce(rig->kafka, 2, rig_value(601, "poison"));
-    rig_produce(rig, 602, 800);
-    rig_start(rig, 0);
-    rig_wait_stored_once(rig, "797");
-    rig_wait(rig, REJECTED, "3");
-    rig_wait(rig, "SELECT count(*) FROM rejected_hits WHERE reason LIKE '%22P05%' AND raw::text <> ''", "3");
-    rig_wait(rig, NEXT, "800");
-    assert_int_equal(rig_measure(rig, METRICS_REJECTS_REFUSED), 3);
-    rig_produce(rig, 800, 900);
-    rig_wait_stored_once(rig, "897");
+    struct plant *plant = *state;
+    refuse_poison(plant);
+    plant_produce(plant, 0, 300);
+    mock_kafka_produce(plant->kafka, 1, plant_value(300, "poison"));
+    plant_produce(plant, 301, 600);
+    mock_kafka_produce(plant->kafka, 2, plant_value(600, "poison"));
+    mock_kafka_produce(plant->kafka, 2, plant_value(601, "poison"));
+    plant_produce(plant, 602, 800);
+    plant_start(plant, 0);
+    plant_wait_stored_once(plant, "797");
+    plant_wait(plant, REJECTED, "3");
+    plant_wait(plant, "SELECT count(*) FROM rejected_hits WHERE reason LIKE '%22P05%' AND raw::text <> ''",
+               "3");
+    plant_wait(plant, NEXT, "800");
+    assert_int_equal(plant_measure(plant, METRICS_REJECTS_REFUSED), 3);
+    plant_produce(plant, 800, 900);
+    plant_wait_stored_once(plant, "897");
 }
 
 /* Batches stay small after the search, and nothing more comes that would make them grow. */
 static void sessions_close_after_a_search_that_nothing_follows(void **state)
 {
-    struct rig *rig = *state;
-    rig->configuration.sessions_gap_ms = 1000;
-    rig->configuration.sessions_lateness_ms = 100;
-    refuse_poison(rig);
-    rig_produce(rig, 0, 50);
-    mock_kafka_produce(rig->kafka, 1, rig_value(50, "poison"));
-    mock_kafka_flush(rig->kafka);
-    rig_start(rig, 0);
-    rig_wait(rig, REJECTED, "1");
-    rig_wait(rig, "SELECT count(*) FROM footfall.strays", "0");
-    rig_wait(rig, "SELECT sum(web_events) FROM session_events_aggregated_ip", "50");
+    struct plant *plant = *state;
+    plant->configuration.sessions_gap_ms = 1000;
+    plant->configuration.sessions_lateness_ms = 100;
+    refuse_poison(plant);
+    plant_produce(plant, 0, 50);
+    mock_kafka_produce(plant->kafka, 1, plant_value(50, "poison"));
+    mock_kafka_flush(plant->kafka);
+    plant_start(plant, 0);
+    plant_wait(plant, REJECTED, "1");
+    plant_wait(plant, "SELECT count(*) FROM footfall.strays", "0");
+    plant_wait(plant, "SELECT sum(web_events) FROM session_events_aggregated_ip", "50");
 }
 
 static void a_newer_hit_halts_its_partition_alone(void **state)
 {
-    struct rig *rig = *state;
-    rig_produce(rig, 0, 100);
+    struct plant *plant = *state;
+    plant_produce(plant, 0, 100);
     mock_kafka_produce(
-        rig->kafka, 1,
+        plant->kafka, 1,
         "{\"v\":2,\"url\":\"https://a.example/\",\"host\":\"a.example\",\"ip\":\"198.51.100.7\","
         "\"event_time\":\"2025-02-02T04:18:21Z\"}");
-    rig_produce(rig, 100, 200);
-    rig_start(rig, 0);
-    rig_wait_stored_once(rig, "175");
-    rig_wait_metric(rig, METRICS_HALTED, 1);
-    rig_wait(rig, "SELECT next_offset FROM footfall.partitions WHERE partition = 1", "25");
-    rig_wait(rig, REJECTED, "0");
+    plant_produce(plant, 100, 200);
+    plant_start(plant, 0);
+    plant_wait_stored_once(plant, "175");
+    plant_wait_metric(plant, METRICS_HALTED, 1);
+    plant_wait(plant, "SELECT next_offset FROM footfall.partitions WHERE partition = 1", "25");
+    plant_wait(plant, REJECTED, "0");
 }
 
-static void row_halts_its_partition_alone(struct rig *rig, const char *insert)
+static void row_halts_its_partition_alone(struct plant *plant, const char *insert)
 {
-    postgres_do(rig->admin, "%s", insert);
-    rig_produce(rig, 0, 100);
-    rig_start(rig, 0);
-    rig_wait_stored_once(rig, "75");
-    rig_wait_metric(rig, METRICS_HALTED, 1);
+    postgres_do(plant->admin, "%s", insert);
+    plant_produce(plant, 0, 100);
+    plant_start(plant, 0);
+    plant_wait_stored_once(plant, "75");
+    plant_wait_metric(plant, METRICS_HALTED, 1);
 }
 
 static void a_changed_cluster_halts(void **state)
@@ -158,35 +159,35 @@ static void an_offset_that_is_gone_halts(void **state)
 
 static void postgres_may_be_away(void **state)
 {
-    struct rig *rig = *state;
-    rig_produce(rig, 0, 100);
+    struct plant *plant = *state;
+    plant_produce(plant, 0, 100);
     struct pg_conn *elsewhere = postgres_connect(getenv("FOOTFALL_TEST_CONNINFO"));
-    postgres_do(elsewhere, "ALTER DATABASE " RIG_DATABASE " ALLOW_CONNECTIONS false");
-    rig_start(rig, 0);
-    rig_wait_metric(rig, METRICS_POSTGRES_UP, 0);
-    assert_string_equal(aggregator_missing(rig->aggregators[0]), "waiting for Postgres");
-    assert_int_equal(rig_measure(rig, METRICS_WANTED), RIG_PARTITIONS);
-    rig_wait_metric(rig, METRICS_LAG, 100);
-    rig_produce(rig, 100, 150);
-    rig_wait_metric(rig, METRICS_LAG, 150); /* also of what nobody reads now */
-    postgres_do(elsewhere, "ALTER DATABASE " RIG_DATABASE " ALLOW_CONNECTIONS true");
+    postgres_do(elsewhere, "ALTER DATABASE " PLANT_DATABASE " ALLOW_CONNECTIONS false");
+    plant_start(plant, 0);
+    plant_wait_metric(plant, METRICS_POSTGRES_UP, 0);
+    assert_string_equal(aggregator_missing(plant->aggregators[0]), "waiting for Postgres");
+    assert_int_equal(plant_measure(plant, METRICS_WANTED), PLANT_PARTITIONS);
+    plant_wait_metric(plant, METRICS_LAG, 100);
+    plant_produce(plant, 100, 150);
+    plant_wait_metric(plant, METRICS_LAG, 150); /* also of what nobody reads now */
+    postgres_do(elsewhere, "ALTER DATABASE " PLANT_DATABASE " ALLOW_CONNECTIONS true");
     postgres_disconnect(elsewhere);
-    rig_wait_stored_once(rig, "150");
+    plant_wait_stored_once(plant, "150");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        RIG_TEST(hits_become_rows_and_sessions),
-        RIG_TEST(a_restart_goes_on_where_it_stopped),
-        RIG_TEST(sessions_close_without_another_message),
-        RIG_TEST(a_lost_connection_is_made_anew),
-        RIG_TEST(what_postgres_refuses_is_found_and_rejected),
-        RIG_TEST(sessions_close_after_a_search_that_nothing_follows),
-        RIG_TEST(a_newer_hit_halts_its_partition_alone),
-        RIG_TEST(a_changed_cluster_halts),
-        RIG_TEST(an_offset_that_is_gone_halts),
-        RIG_TEST(postgres_may_be_away),
+        PLANT_TEST(hits_become_rows_and_sessions),
+        PLANT_TEST(a_restart_goes_on_where_it_stopped),
+        PLANT_TEST(sessions_close_without_another_message),
+        PLANT_TEST(a_lost_connection_is_made_anew),
+        PLANT_TEST(what_postgres_refuses_is_found_and_rejected),
+        PLANT_TEST(sessions_close_after_a_search_that_nothing_follows),
+        PLANT_TEST(a_newer_hit_halts_its_partition_alone),
+        PLANT_TEST(a_changed_cluster_halts),
+        PLANT_TEST(an_offset_that_is_gone_halts),
+        PLANT_TEST(postgres_may_be_away),
     };
-    return cmocka_run_group_tests(tests, rig_make_template, NULL);
+    return cmocka_run_group_tests(tests, plant_make_template, NULL);
 }
