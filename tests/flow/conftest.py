@@ -3,6 +3,7 @@
 import itertools
 import os
 import pathlib
+import random
 import shutil
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from bench.web import Chromium, Web
 from servers import Kafka, Postgres
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
+SEED = int(os.environ.get("FOOTFALL_TEST_SEED") or random.randrange(1 << 32))
 _numbers = itertools.count(1)
 
 
@@ -53,6 +55,12 @@ def own_folder(folder):
 def long():
     """1, or 10 when ./tests/run --long wants larger numbers."""
     return 10 if os.environ.get("FOOTFALL_TEST_LONG") else 1
+
+
+@pytest.fixture(scope="session")
+def seed():
+    """Of all that a test does at random; the same again with FOOTFALL_TEST_SEED."""
+    return SEED
 
 
 @pytest.fixture(scope="session")
@@ -120,4 +128,4 @@ def pytest_runtest_makereport(item):
 
 
 def pytest_report_header():
-    return f"programs under test: {BUILD}"
+    return f"programs under test: {BUILD}, FOOTFALL_TEST_SEED={SEED}"

@@ -5,6 +5,7 @@ import collections
 import pytest
 
 from bench import hits, oracle
+from bench.load import REFUSED, TAKEN, UNKNOWN, Load
 from bench.topics import Message, Topic
 
 TABLES = """
@@ -109,3 +110,18 @@ def test_a_topic_can_be_filled_read_and_lose_its_beginning(kafka, topic):
     assert topic.watermarks()[:4] == [(40, 100), (0, 100), (100, 100), (0, 0)]
     assert topic.count() == 160
     assert Topic(kafka, topic.name).count() == 160
+
+
+def test_a_load_knows_what_is_missing_and_what_is_there_twice():
+    load = Load(port=0, seed=1)
+    for name, told in (("a", TAKEN), ("b", TAKEN), ("c", UNKNOWN), ("d", REFUSED)):
+        load.note([name], told)
+    load.note(["a"], UNKNOWN)  # a promise is kept in mind
+    load.check(["a", "b"])
+    load.check(["a", "b", "c", "d"])
+    assert load.check(["b"], may_lose=True) == 1
+    for stored in (["b", "c"], ["a", "a", "b"], ["a", "b", "c", "c"], ["a", "b", "e"]):
+        with pytest.raises(AssertionError):
+            load.check(stored)
+    with pytest.raises(AssertionError):
+        load.check(["a", "a"], may_lose=True)
