@@ -2,8 +2,6 @@
  * intake: see the header. */
 #include "aggregator/intake.h"
 
-#include "aggregator/place.h"
-
 void intake_init(struct intake *intake, struct places *places, int64_t max_age_ms)
 {
     *intake = (struct intake){.places = places, .max_age_ms = max_age_ms};

@@ -11,6 +11,7 @@
 #include "aggregator/batch.h"
 #include "aggregator/feed.h"
 #include "aggregator/metrics.h"
+#include "aggregator/places.h"
 #include "aggregator/session.h"
 
 /* No clock is so wrong that its hit comes a day before it was written to Kafka. */

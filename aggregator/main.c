@@ -6,7 +6,7 @@
 
 #include "aggregator/configuration.h"
 #include "aggregator/migrate.h"
-#include "aggregator/place.h"
+#include "aggregator/places.h"
 #include "aggregator/service.h"
 #include "base/program.h"
 

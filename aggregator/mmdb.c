@@ -164,31 +164,26 @@ static bool read_number(MMDB_entry_s *entry, const struct path *path, double *nu
     return true;
 }
 
-static bool is_coordinate(double value, double limit)
-{
-    return value >= -limit && value <= limit; /* false for NaN */
-}
-
 /* False when a field has another type than ours. */
-static bool read_record(MMDB_entry_s *entry, struct mmdb_record *record)
+static bool read_record(MMDB_entry_s *entry, struct place_parts *parts)
 {
     bool has_latitude, has_longitude;
-    memset(record, 0, sizeof *record);
-    if (!read_text(entry, &country_path, &record->country) ||
-        !read_text(entry, &state_path, &record->state) || !read_text(entry, &city_path, &record->city) ||
-        !read_number(entry, &latitude_path, &record->latitude, &has_latitude) ||
-        !read_number(entry, &longitude_path, &record->longitude, &has_longitude))
+    memset(parts, 0, sizeof *parts);
+    if (!read_text(entry, &country_path, &parts->country) || !read_text(entry, &state_path, &parts->state) ||
+        !read_text(entry, &city_path, &parts->city) ||
+        !read_number(entry, &latitude_path, &parts->latitude, &has_latitude) ||
+        !read_number(entry, &longitude_path, &parts->longitude, &has_longitude))
         return false;
-    record->has_coordinates = has_latitude && has_longitude && is_coordinate(record->latitude, 90) &&
-                              is_coordinate(record->longitude, 180);
+    parts->has_coordinates =
+        has_latitude && has_longitude && place_is_on_globe(parts->latitude, parts->longitude);
     return true;
 }
 
-void mmdb_read(const struct mmdb *mmdb, uint32_t offset, struct mmdb_record *record)
+void mmdb_read(const struct mmdb *mmdb, uint32_t offset, struct place_parts *parts)
 {
     MMDB_entry_s entry = {.mmdb = &mmdb->file, .offset = offset};
-    if (!read_record(&entry, record))
-        memset(record, 0, sizeof *record);
+    if (!read_record(&entry, parts))
+        memset(parts, 0, sizeof *parts);
 }
 
 /* ---- The check before use, and the rest ---- */
@@ -202,7 +197,7 @@ struct checked {
 static const char *check_address(const struct mmdb *mmdb, const char *address, struct checked *checked)
 {
     ip_address ip;
-    struct mmdb_record record;
+    struct place_parts parts;
     int error;
     MUST(ip_read(slice_of(address), &ip) == STATUS_OK);
     MMDB_lookup_result_s found = look_up(mmdb, ip, &error);
@@ -210,10 +205,10 @@ static const char *check_address(const struct mmdb *mmdb, const char *address, s
         return MMDB_strerror(error);
     if (!found.found_entry)
         return NULL;
-    if (!read_record(&found.entry, &record))
+    if (!read_record(&found.entry, &parts))
         return "its fields have other types than those of a place";
     checked->records++;
-    checked->countries += record.country.len > 0;
+    checked->countries += parts.country.len > 0;
     return NULL;
 }
 

@@ -11,21 +11,13 @@
 #ifndef AGGREGATOR_MMDB_H
 #define AGGREGATOR_MMDB_H
 
+#include "aggregator/place.h"
 #include "base/address.h"
 #include "base/clock.h"
 
 enum { MMDB_MAX_BYTES = 1 << 30 };
 
 struct mmdb;
-
-struct mmdb_record {
-    slice country; /* ISO 3166 code; each empty when absent */
-    slice state;
-    slice city;
-    double latitude;
-    double longitude;
-    bool has_coordinates;
-};
 
 /* NULL and *why, which names the setting geo.databases. */
 struct mmdb *mmdb_open(const char *path, struct why *why);
@@ -34,7 +26,7 @@ void mmdb_close(struct mmdb **mmdb); /* accepts NULL, leaves NULL */
 /* The record of an address by its offset in the file: equal offsets are equal records. NOT_FOUND also for an
  * IPv6 address in a file that holds IPv4 only. */
 enum status mmdb_find(const struct mmdb *mmdb, ip_address ip, uint32_t *offset) MUST_CHECK;
-void mmdb_read(const struct mmdb *mmdb, uint32_t offset, struct mmdb_record *record);
+void mmdb_read(const struct mmdb *mmdb, uint32_t offset, struct place_parts *parts);
 
 wall_ms mmdb_built_at(const struct mmdb *mmdb);
 const char *mmdb_type(const struct mmdb *mmdb); /* what the file calls itself; borrowed until mmdb_close */

@@ -1,63 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
- * place: see the header.
- *
- * An address leads to a record by a table without chains: an address that falls on another's slot takes it
- * over. Decoded records stand in an array, found by (database, offset) through a hash; both are emptied
- * together. */
+ * place: see the header. */
 #include "aggregator/place.h"
 
-#include <stdlib.h>
-#include <string.h>
-#include <xxhash.h>
-
-#include "aggregator/mmdb.h"
-#include "base/arena.h"
-#include "base/buf.h"
 #include "base/json.h"
-#include "base/log.h"
 #include "base/text.h"
-#include "base/uuid.h"
 
 enum {
     MAX_NAME_BYTES = 128, /* of a state or city; the longest real ones have about 60 */
-    MAX_GEODATA_BYTES = 2048,
-    RECORD_SLOTS = 2 * 262144, /* a power of two, more than twice PLACES_MAX_RECORDS */
-    PLACE_PRIVATE = 0,         /* the first records are fixed */
-    PLACE_UNKNOWN = 1,
-    FIRST_DECODED = 2,
-    CHUNK_BYTES = 1 << 20,
-    MAX_PATH_BYTES = 4096,
+    MAX_GEODATA_BYTES = 2 * 6 * MAX_NAME_BYTES + 64, /* each byte is six at most when escaped */
 };
-_Static_assert((PLACES_CACHED_ADDRESSES & (PLACES_CACHED_ADDRESSES - 1)) == 0, "slots are found by a mask");
-
-struct cached_address {
-    ip_address ip;
-    uint32_t record; /* its index + 1; 0: the slot is free */
-};
-
-struct record_slot {
-    uint32_t offset;
-    uint32_t record; /* its index + 1; 0: the slot is free */
-    uint32_t database;
-};
-
-struct databases {
-    size_t count;
-    struct mmdb *open[PLACES_MAX_DATABASES];
-};
-
-struct places {
-    const char *setting; /* geo.databases */
-    struct databases databases;
-    uint64_t seed;
-    struct cached_address *addresses;
-    struct record_slot *slots;
-    struct place *records;
-    uint32_t record_count;
-    struct arena *texts; /* of the records */
-    struct places_counts counts;
-    struct log log;
-};
+_Static_assert(MAX_GEODATA_BYTES + 2 * MAX_NAME_BYTES + 2 <= PLACE_MAX_TEXT_BYTES, "all texts have room");
 
 slice geo_source_text(enum geo_source source)
 {
@@ -69,125 +21,41 @@ slice geo_source_text(enum geo_source source)
     return texts[source];
 }
 
-/* ---- Opening ---- */
-
-static void close_databases(struct databases *databases)
+bool place_is_code(slice country)
 {
-    for (size_t i = 0; i < databases->count; i++)
-        mmdb_close(&databases->open[i]);
-    databases->count = 0;
+    return country.len == 2 && country.data[0] >= 'A' && country.data[0] <= 'Z' && country.data[1] >= 'A' &&
+           country.data[1] <= 'Z';
 }
 
-static enum status open_one(struct databases *databases, slice path, struct why *why)
+bool place_is_on_globe(double latitude, double longitude)
 {
-    char terminated[MAX_PATH_BYTES];
-    if (databases->count == PLACES_MAX_DATABASES)
-        return why_say(why, STATUS_FULL, "geo.databases: at most %d files", PLACES_MAX_DATABASES);
-    if (path.len >= sizeof terminated)
-        return why_say(why, STATUS_TOO_BIG, "geo.databases: a path is longer than %d bytes",
-                       MAX_PATH_BYTES - 1);
-    memcpy(terminated, path.data, path.len);
-    terminated[path.len] = '\0';
-    struct mmdb *mmdb = mmdb_open(terminated, why);
-    if (mmdb == NULL)
-        return STATUS_UNAVAILABLE;
-    databases->open[databases->count++] = mmdb;
-    return STATUS_OK;
+    return latitude >= -90 && latitude <= 90 && longitude >= -180 && longitude <= 180; /* NaN is not */
 }
 
-/* All or none. */
-static enum status open_databases(const char *setting, struct databases *databases, struct why *why)
+static slice written_since(const struct buf *texts, size_t start)
 {
-    slice rest = slice_trim(slice_of(setting)), path;
-    databases->count = 0;
-    while (slice_cut(&rest, ',', &path)) {
-        path = slice_trim(path);
-        if (path.len == 0)
-            continue;
-        enum status status = open_one(databases, path, why);
-        if (status != STATUS_OK) {
-            close_databases(databases);
-            return status;
-        }
-    }
-    return STATUS_OK;
+    return slice_from(buf_slice(texts), start);
 }
 
-static void empty_caches(struct places *places)
-{
-    memset(places->addresses, 0, PLACES_CACHED_ADDRESSES * sizeof *places->addresses);
-    memset(places->slots, 0, RECORD_SLOTS * sizeof *places->slots);
-    places->record_count = FIRST_DECODED;
-    arena_clear(places->texts);
-}
-
-struct places *places_open(const char *databases, struct why *why)
-{
-    struct databases opened;
-    if (open_databases(databases, &opened, why) != STATUS_OK)
-        return NULL;
-    struct places *places = must_calloc(1, sizeof *places);
-    places->setting = databases;
-    places->databases = opened;
-    places->log = log_new("places");
-    random_bytes(&places->seed, sizeof places->seed);
-    places->addresses = must_calloc(PLACES_CACHED_ADDRESSES, sizeof *places->addresses);
-    places->slots = must_calloc(RECORD_SLOTS, sizeof *places->slots);
-    places->records = must_calloc(PLACES_MAX_RECORDS, sizeof *places->records);
-    places->texts = arena_new(CHUNK_BYTES, PLACES_MAX_RECORD_BYTES + CHUNK_BYTES);
-    places->records[PLACE_PRIVATE] = (struct place){.source = GEO_PRIVATE, .geodata = SLICE("{}")};
-    places->records[PLACE_UNKNOWN] = (struct place){.source = GEO_NONE, .geodata = SLICE("{}")};
-    places->record_count = FIRST_DECODED;
-    return places;
-}
-
-void places_close(struct places **places)
-{
-    if (*places == NULL)
-        return;
-    close_databases(&(*places)->databases);
-    arena_free(&(*places)->texts);
-    free((*places)->records);
-    free((*places)->slots);
-    free((*places)->addresses);
-    free(*places);
-    *places = NULL;
-}
-
-enum status places_reload(struct places *places)
-{
-    struct databases fresh;
-    struct why why;
-    if (open_databases(places->setting, &fresh, &why) != STATUS_OK) {
-        log_error(&places->log, "reload_failed", "the databases in use stay: %s", why.text);
-        return STATUS_UNAVAILABLE;
-    }
-    close_databases(&places->databases);
-    places->databases = fresh;
-    empty_caches(places);
-    log_info(&places->log, "reloaded", "%zu databases were opened anew", fresh.count);
-    return STATUS_OK;
-}
-
-/* ---- Decoding a record ---- */
-
-static slice keep_name(struct arena *texts, slice raw)
+static slice add_name(struct buf *texts, slice raw)
 {
     char memory[MAX_NAME_BYTES];
     struct buf clean;
     buf_init(&clean, memory, sizeof memory);
     text_add_clean(&clean, raw, sizeof memory);
     slice name = slice_trim(buf_slice(&clean));
-    if (slice_equals(name, SLICE("-"))) /* how some files write "unknown" */
-        return (slice){NULL, 0};
-    return arena_copy(texts, name);
+    size_t start = texts->len;
+    if (!slice_equals(name, SLICE("-"))) /* how most sources write "unknown" */
+        buf_add(texts, name);
+    return written_since(texts, start);
 }
 
-static slice keep_country(struct arena *texts, slice raw)
+static slice add_country(struct buf *texts, slice raw)
 {
-    bool is_code =
-        raw.len == 2 && raw.data[0] >= 'A' && raw.data[0] <= 'Z' && raw.data[1] >= 'A' && raw.data[1] <= 'Z';
-    return is_code ? arena_copy(texts, raw) : (slice){NULL, 0};
+    size_t start = texts->len;
+    if (place_is_code(raw))
+        buf_add(texts, raw);
+    return written_since(texts, start);
 }
 
 static void add_part(struct buf *out, const char *name, slice value)
@@ -196,117 +64,55 @@ static void add_part(struct buf *out, const char *name, slice value)
     json_add_text(out, value.len > 0 ? value : SLICE("-"));
 }
 
-static slice keep_geodata(struct arena *texts, const struct place *place)
+static slice add_geodata(struct buf *texts, const struct place *place)
 {
-    char memory[MAX_GEODATA_BYTES];
-    struct buf out;
     if (place->country.len + place->state.len + place->city.len == 0)
         return SLICE("{}");
-    buf_init(&out, memory, sizeof memory);
-    add_part(&out, "{\"country\": ", place->country);
-    add_part(&out, ", \"state\": ", place->state);
-    add_part(&out, ", \"city\": ", place->city);
-    buf_add_char(&out, '}');
-    MUST(!out.overflowed); /* two names of MAX_NAME_BYTES, each byte six at most when escaped */
-    return arena_copy(texts, buf_slice(&out));
+    size_t start = texts->len;
+    add_part(texts, "{\"country\": ", place->country);
+    add_part(texts, ", \"state\": ", place->state);
+    add_part(texts, ", \"city\": ", place->city);
+    buf_add_char(texts, '}');
+    return written_since(texts, start);
 }
 
-static void decode(struct places *places, const struct mmdb *mmdb, uint32_t offset, struct place *place)
+void place_compose(const struct place_parts *parts, enum geo_source source, struct buf *texts,
+                   struct place *place)
 {
-    struct mmdb_record record;
-    mmdb_read(mmdb, offset, &record);
-    *place = (struct place){.source = GEO_MMDB};
-    place->country = keep_country(places->texts, record.country);
-    place->state = keep_name(places->texts, record.state);
-    place->city = keep_name(places->texts, record.city);
-    place->geodata = keep_geodata(places->texts, place);
-    place->has_coordinates = record.has_coordinates && place->city.len > 0;
+    buf_clear(texts);
+    *place = (struct place){.source = source};
+    place->country = add_country(texts, parts->country);
+    place->state = add_name(texts, parts->state);
+    place->city = add_name(texts, parts->city);
+    place->geodata = add_geodata(texts, place);
+    MUST(!texts->overflowed);
+    place->has_coordinates = parts->has_coordinates && place->city.len > 0;
     if (place->has_coordinates) {
-        place->latitude = (float)record.latitude;
-        place->longitude = (float)record.longitude;
+        place->latitude = (float)parts->latitude;
+        place->longitude = (float)parts->longitude;
     }
-    places->counts.decoded_records++;
 }
 
-/* ---- Finding ---- */
-
-static struct record_slot *find_slot(struct places *places, uint32_t database, uint32_t offset)
+size_t place_text_bytes(const struct place *place)
 {
-    uint32_t key[] = {database, offset};
-    size_t at = XXH3_64bits_withSeed(key, sizeof key, places->seed) & (RECORD_SLOTS - 1);
-    struct record_slot *slot;
-    while ((slot = &places->slots[at])->record != 0 && (slot->offset != offset || slot->database != database))
-        at = (at + 1) & (RECORD_SLOTS - 1);
-    return slot;
+    return place->country.len + place->state.len + place->city.len + place->geodata.len;
 }
 
-static bool is_full(const struct places *places)
+static slice copy_text(char **room, slice text)
 {
-    return places->record_count == PLACES_MAX_RECORDS ||
-           arena_used_bytes(places->texts) + MAX_GEODATA_BYTES + 3 * MAX_NAME_BYTES > PLACES_MAX_RECORD_BYTES;
+    slice copy = {*room, text.len};
+    if (text.len > 0)
+        memcpy(*room, text.data, text.len);
+    *room += text.len;
+    return copy;
 }
 
-/* The index of a record of one file. */
-static uint32_t record_of(struct places *places, uint32_t database, uint32_t offset)
+struct place place_copy(const struct place *place, char *room)
 {
-    struct record_slot *slot = find_slot(places, database, offset);
-    if (slot->record != 0)
-        return slot->record - 1;
-    if (is_full(places)) {
-        empty_caches(places);
-        slot = find_slot(places, database, offset);
-    }
-    uint32_t index = places->record_count++;
-    decode(places, places->databases.open[database], offset, &places->records[index]);
-    *slot = (struct record_slot){.offset = offset, .record = index + 1, .database = database};
-    return index;
-}
-
-/* The first file that names a country wins. */
-static uint32_t look_up(struct places *places, ip_address ip)
-{
-    if (ip_is_private(ip))
-        return PLACE_PRIVATE;
-    for (uint32_t i = 0; i < places->databases.count; i++) {
-        uint32_t offset;
-        if (mmdb_find(places->databases.open[i], ip, &offset) != STATUS_OK)
-            continue;
-        uint32_t record = record_of(places, i, offset);
-        if (places->records[record].country.len > 0)
-            return record;
-    }
-    return PLACE_UNKNOWN;
-}
-
-const struct place *places_find(struct places *places, ip_address ip)
-{
-    size_t at = XXH3_64bits_withSeed(ip.bytes, sizeof ip.bytes, places->seed) & (PLACES_CACHED_ADDRESSES - 1);
-    struct cached_address *cached = &places->addresses[at];
-    if (cached->record != 0 && ip_equals(cached->ip, ip)) {
-        places->counts.cached_answers++;
-    } else {
-        uint32_t record = look_up(places, ip); /* may empty the caches */
-        *cached = (struct cached_address){.ip = ip, .record = record + 1};
-    }
-    const struct place *place = &places->records[cached->record - 1];
-    places->counts.answers[place->source]++;
-    return place;
-}
-
-/* ---- What is known of it ---- */
-
-const struct places_counts *places_counts(const struct places *places)
-{
-    return &places->counts;
-}
-
-wall_ms places_built_at(const struct places *places)
-{
-    wall_ms oldest = {0};
-    for (size_t i = 0; i < places->databases.count; i++) {
-        wall_ms built = mmdb_built_at(places->databases.open[i]);
-        if (i == 0 || built.ms < oldest.ms)
-            oldest = built;
-    }
-    return oldest;
+    struct place copy = *place;
+    copy.country = copy_text(&room, place->country);
+    copy.state = copy_text(&room, place->state);
+    copy.city = copy_text(&room, place->city);
+    copy.geodata = copy_text(&room, place->geodata);
+    return copy;
 }

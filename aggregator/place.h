@@ -1,29 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0
- * place: where an address is, as far as we know, and places: the one who is asked.
+ * place: where an address is, as far as somebody said, in the form in which rows hold it.
  *
- * take_message -> places_find: private addresses answer themselves, then a cache by address, then the MMDB
- * files of geo.databases in their order (mmdb.h); the first that names a country wins. It never waits and
- * never fails: what is not known is an empty text. An asynchronous source joins by putting its answers into
- * the same cache ahead of the look-up. Owns the open databases, the decoded records and both caches; a place
- * is borrowed until the next call of any function here but the read-only ones, so take what you need at once.
- * Loop thread only. Bounded: PLACES_CACHED_ADDRESSES, PLACES_MAX_RECORDS and PLACES_MAX_RECORD_BYTES; a full
- * record store is emptied and refilled from the files, which costs half a microsecond a record. */
+ * mmdb and answer read place_parts from their sources as these stand -> place_compose cleans them -> places,
+ * place_cache and row use the place. Here, and nowhere else, it is decided what a name may be, that "-" means
+ * unknown, that a place without a city has no coordinates, and how geodata is written. Pure, any thread. */
 #ifndef AGGREGATOR_PLACE_H
 #define AGGREGATOR_PLACE_H
 
-#include "base/address.h"
-#include "base/clock.h"
-
-enum {
-    PLACES_MAX_DATABASES = 8,
-    PLACES_CACHED_ADDRESSES = 262144,
-    PLACES_MAX_RECORDS = 196608,
-    PLACES_MAX_RECORD_BYTES = 64 * 1024 * 1024,
-};
+#include "base/buf.h"
 
 enum geo_source { GEO_NONE, GEO_PRIVATE, GEO_MMDB, GEO_API };
 enum { GEO_SOURCE_COUNT = GEO_API + 1 };
 slice geo_source_text(enum geo_source source); /* none, private, mmdb, api */
+
+struct place_parts { /* as a source says it: neither cleaned nor cut; each empty when absent */
+    slice country;   /* ISO 3166 code */
+    slice state;
+    slice city;
+    double latitude;
+    double longitude;
+    bool has_coordinates; /* they are there and on the globe */
+};
 
 struct place {
     slice country; /* two capital letters; empty: not known, as are the others */
@@ -32,30 +29,22 @@ struct place {
     float latitude; /* degrees */
     float longitude;
     bool has_coordinates; /* only with a city: a country's centre is nobody's place */
+    bool is_provisional;  /* somebody better was asked and has not answered yet */
     enum geo_source source;
     slice geodata; /* {"country": "IN", "state": "-", "city": "-"}; {} when nothing is known */
 };
 
-struct places;
+enum { PLACE_MAX_TEXT_BYTES = 2304 }; /* of all texts of a place */
 
-/* databases: MMDB files, comma separated, tried in order; empty: none. Borrowed until places_close. NULL and
- * *why when one of them cannot be used. */
-struct places *places_open(const char *databases, struct why *why);
-void places_close(struct places **places); /* accepts NULL, leaves NULL */
-/* Opens all files anew. When one of them is bad all the old ones stay in use: UNAVAILABLE, and why is logged.
- */
-enum status places_reload(struct places *places) MUST_CHECK;
+/* The place that the parts make. Its texts stand in `texts`, which is emptied first and over memory of
+ * PLACE_MAX_TEXT_BYTES at least; they are borrowed from there. */
+void place_compose(const struct place_parts *parts, enum geo_source source, struct buf *texts,
+                   struct place *place);
+bool place_is_code(slice country); /* two capital letters */
+bool place_is_on_globe(double latitude, double longitude);
 
-/* Never NULL. */
-const struct place *places_find(struct places *places, ip_address ip);
-
-struct places_counts { /* since places_open */
-    int64_t answers[GEO_SOURCE_COUNT];
-    int64_t cached_answers; /* of all answers: those without a walk through a file */
-    int64_t decoded_records;
-};
-const struct places_counts *places_counts(const struct places *places);
-/* When the oldest database in use was built; {0} without any. */
-wall_ms places_built_at(const struct places *places);
+/* For keeping a place: the bytes of its texts, and a copy whose texts stand in that many bytes of room. */
+size_t place_text_bytes(const struct place *place);
+struct place place_copy(const struct place *place, char *room);
 
 #endif

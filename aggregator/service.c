@@ -8,7 +8,7 @@
 #include <uv.h>
 
 #include "aggregator/aggregator.h"
-#include "aggregator/place.h"
+#include "aggregator/places.h"
 #include "aggregator/preparation.h"
 #include "base/http/admin.h"
 #include "base/log.h"

@@ -58,7 +58,7 @@ static uint64_t read_all(const struct mmdb *mmdb, const char *address)
 {
     ip_address ip;
     uint32_t offset;
-    struct mmdb_record record;
+    struct place_parts record;
     MUST(ip_read(slice_of(address), &ip) == STATUS_OK);
     if (mmdb_find(mmdb, ip, &offset) != STATUS_OK)
         return 0;

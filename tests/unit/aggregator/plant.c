@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "aggregator/migrate.h"
-#include "aggregator/place.h"
+#include "aggregator/places.h"
 #include "base/log.h"
 
 #define TOPIC    "hits"

@@ -31,10 +31,10 @@ static enum status find(const struct mmdb *mmdb, const char *address, uint32_t *
     return mmdb_find(mmdb, ip, offset);
 }
 
-static struct mmdb_record read_one(const struct mmdb *mmdb, const char *address)
+static struct place_parts read_one(const struct mmdb *mmdb, const char *address)
 {
     uint32_t offset;
-    struct mmdb_record record;
+    struct place_parts record;
     assert_int_equal(find(mmdb, address, &offset), STATUS_OK);
     mmdb_read(mmdb, offset, &record);
     return record;
@@ -53,7 +53,7 @@ static void assert_near(double value, double expected)
 
 static void assert_is_bengaluru(const struct mmdb *mmdb, const char *address)
 {
-    struct mmdb_record record = read_one(mmdb, address);
+    struct place_parts record = read_one(mmdb, address);
     assert_text(record.country, "IN");
     assert_text(record.state, "Karnataka");
     assert_text(record.city, "Bengaluru");
@@ -62,7 +62,7 @@ static void assert_is_bengaluru(const struct mmdb *mmdb, const char *address)
     assert_near(record.longitude, 77.5937);
 }
 
-static void assert_is_empty(const struct mmdb_record *record)
+static void assert_is_empty(const struct place_parts *record)
 {
     assert_int_equal(record->country.len + record->state.len + record->city.len, 0);
     assert_false(record->has_coordinates);
@@ -77,10 +77,10 @@ static void nested_records_are_read(void **state)
     assert_is_bengaluru(mmdb, "106.51.1.1");
     assert_is_bengaluru(mmdb, "::ffff:106.51.1.1");
     assert_is_bengaluru(mmdb, "2405:200::1");
-    struct mmdb_record japan = read_one(mmdb, "240b:10::1");
+    struct place_parts japan = read_one(mmdb, "240b:10::1");
     assert_text(japan.state, "東京都");
     assert_text(japan.city, "千代田区");
-    struct mmdb_record china = read_one(mmdb, "36.1.2.3");
+    struct place_parts china = read_one(mmdb, "36.1.2.3");
     assert_text(china.country, "CN");
     assert_int_equal(china.state.len + china.city.len, 0);
     assert_true(china.has_coordinates);
@@ -131,7 +131,7 @@ static void half_filled_records_are_read(void **state)
 {
     (void)state;
     struct mmdb *mmdb = open_sound(DATA "odd_nested.mmdb");
-    struct mmdb_record record = read_one(mmdb, "20.0.0.1"); /* a city without names, no subdivision */
+    struct place_parts record = read_one(mmdb, "20.0.0.1"); /* a city without names, no subdivision */
     assert_text(record.country, "US");
     assert_int_equal(record.state.len + record.city.len, 0);
     record = read_one(mmdb, "21.0.0.1"); /* a name in German only, a latitude alone */
@@ -146,7 +146,7 @@ static void coordinates_out_of_range_are_none(void **state)
 {
     (void)state;
     struct mmdb *mmdb = open_sound(DATA "odd_flat.mmdb");
-    struct mmdb_record record = read_one(mmdb, "25.0.0.1");
+    struct place_parts record = read_one(mmdb, "25.0.0.1");
     assert_text(record.city, "Brest");
     assert_false(record.has_coordinates);
     mmdb_close(&mmdb);
@@ -156,7 +156,7 @@ static void a_wrong_type_met_later_reads_as_nothing(void **state)
 {
     (void)state;
     struct mmdb *mmdb = open_sound(DATA "wrong_city.mmdb");
-    struct mmdb_record record = read_one(mmdb, "20.0.0.1");
+    struct place_parts record = read_one(mmdb, "20.0.0.1");
     assert_is_empty(&record);
     mmdb_close(&mmdb);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Tests of aggregator/place on the files of tests/data/mmdb, and of its caches on a file larger than they
+ * Tests of aggregator/places on the files of tests/data/mmdb, and of its caches on a file larger than they
  * are. */
-#include "aggregator/place.h"
+#include "aggregator/places.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * places: see the header.
+ *
+ * An address leads to a record by a table without chains: an address that falls on another's slot takes it
+ * over. Decoded records stand in an array, found by (database, offset) through a hash; both are emptied
+ * together. */
+#include "aggregator/places.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "aggregator/mmdb.h"
+#include "base/arena.h"
+#include "base/log.h"
+#include "base/uuid.h"
+
+enum {
+    RECORD_SLOTS = 2 * 262144, /* a power of two, more than twice PLACES_MAX_RECORDS */
+    PLACE_PRIVATE = 0,         /* the first records are fixed */
+    PLACE_UNKNOWN = 1,
+    FIRST_DECODED = 2,
+    CHUNK_BYTES = 1 << 20,
+    MAX_PATH_BYTES = 4096,
+};
+_Static_assert((PLACES_CACHED_ADDRESSES & (PLACES_CACHED_ADDRESSES - 1)) == 0, "slots are found by a mask");
+
+struct cached_address {
+    ip_address ip;
+    uint32_t record; /* its index + 1; 0: the slot is free */
+};
+
+struct record_slot {
+    uint32_t offset;
+    uint32_t record; /* its index + 1; 0: the slot is free */
+    uint32_t database;
+};
+
+struct databases {
+    size_t count;
+    struct mmdb *open[PLACES_MAX_DATABASES];
+};
+
+struct places {
+    const char *setting; /* geo.databases */
+    struct databases databases;
+    uint64_t seed;
+    struct cached_address *addresses;
+    struct record_slot *slots;
+    struct place *records;
+    uint32_t record_count;
+    struct arena *texts; /* of the records */
+    struct places_counts counts;
+    struct log log;
+};
+
+/* ---- Opening ---- */
+
+static void close_databases(struct databases *databases)
+{
+    for (size_t i = 0; i < databases->count; i++)
+        mmdb_close(&databases->open[i]);
+    databases->count = 0;
+}
+
+static enum status open_one(struct databases *databases, slice path, struct why *why)
+{
+    char terminated[MAX_PATH_BYTES];
+    if (databases->count == PLACES_MAX_DATABASES)
+        return why_say(why, STATUS_FULL, "geo.databases: at most %d files", PLACES_MAX_DATABASES);
+    if (path.len >= sizeof terminated)
+        return why_say(why, STATUS_TOO_BIG, "geo.databases: a path is longer than %d bytes",
+                       MAX_PATH_BYTES - 1);
+    memcpy(terminated, path.data, path.len);
+    terminated[path.len] = '\0';
+    struct mmdb *mmdb = mmdb_open(terminated, why);
+    if (mmdb == NULL)
+        return STATUS_UNAVAILABLE;
+    databases->open[databases->count++] = mmdb;
+    return STATUS_OK;
+}
+
+/* All or none. */
+static enum status open_databases(const char *setting, struct databases *databases, struct why *why)
+{
+    slice rest = slice_trim(slice_of(setting)), path;
+    databases->count = 0;
+    while (slice_cut(&rest, ',', &path)) {
+        path = slice_trim(path);
+        if (path.len == 0)
+            continue;
+        enum status status = open_one(databases, path, why);
+        if (status != STATUS_OK) {
+            close_databases(databases);
+            return status;
+        }
+    }
+    return STATUS_OK;
+}
+
+static void empty_caches(struct places *places)
+{
+    memset(places->addresses, 0, PLACES_CACHED_ADDRESSES * sizeof *places->addresses);
+    memset(places->slots, 0, RECORD_SLOTS * sizeof *places->slots);
+    places->record_count = FIRST_DECODED;
+    arena_clear(places->texts);
+}
+
+struct places *places_open(const char *databases, struct why *why)
+{
+    struct databases opened;
+    if (open_databases(databases, &opened, why) != STATUS_OK)
+        return NULL;
+    struct places *places = must_calloc(1, sizeof *places);
+    places->setting = databases;
+    places->databases = opened;
+    places->log = log_new("places");
+    random_bytes(&places->seed, sizeof places->seed);
+    places->addresses = must_calloc(PLACES_CACHED_ADDRESSES, sizeof *places->addresses);
+    places->slots = must_calloc(RECORD_SLOTS, sizeof *places->slots);
+    places->records = must_calloc(PLACES_MAX_RECORDS, sizeof *places->records);
+    places->texts = arena_new(CHUNK_BYTES, PLACES_MAX_RECORD_BYTES + CHUNK_BYTES);
+    places->records[PLACE_PRIVATE] = (struct place){.source = GEO_PRIVATE, .geodata = SLICE("{}")};
+    places->records[PLACE_UNKNOWN] = (struct place){.source = GEO_NONE, .geodata = SLICE("{}")};
+    places->record_count = FIRST_DECODED;
+    return places;
+}
+
+void places_close(struct places **places)
+{
+    if (*places == NULL)
+        return;
+    close_databases(&(*places)->databases);
+    arena_free(&(*places)->texts);
+    free((*places)->records);
+    free((*places)->slots);
+    free((*places)->addresses);
+    free(*places);
+    *places = NULL;
+}
+
+enum status places_reload(struct places *places)
+{
+    struct databases fresh;
+    struct why why;
+    if (open_databases(places->setting, &fresh, &why) != STATUS_OK) {
+        log_error(&places->log, "reload_failed", "the databases in use stay: %s", why.text);
+        return STATUS_UNAVAILABLE;
+    }
+    close_databases(&places->databases);
+    places->databases = fresh;
+    empty_caches(places);
+    log_info(&places->log, "reloaded", "%zu databases were opened anew", fresh.count);
+    return STATUS_OK;
+}
+
+/* ---- Decoding a record ---- */
+
+static void decode(struct places *places, const struct mmdb *mmdb, uint32_t offset, struct place *place)
+{
+    struct place_parts parts;
+    struct place composed;
+    char memory[PLACE_MAX_TEXT_BYTES];
+    struct buf texts;
+    mmdb_read(mmdb, offset, &parts);
+    buf_init(&texts, memory, sizeof memory);
+    place_compose(&parts, GEO_MMDB, &texts, &composed);
+    *place = place_copy(&composed, arena_take(places->texts, place_text_bytes(&composed)));
+    places->counts.decoded_records++;
+}
+
+/* ---- Finding ---- */
+
+static struct record_slot *find_slot(struct places *places, uint32_t database, uint32_t offset)
+{
+    uint32_t key[] = {database, offset};
+    size_t at = XXH3_64bits_withSeed(key, sizeof key, places->seed) & (RECORD_SLOTS - 1);
+    struct record_slot *slot;
+    while ((slot = &places->slots[at])->record != 0 && (slot->offset != offset || slot->database != database))
+        at = (at + 1) & (RECORD_SLOTS - 1);
+    return slot;
+}
+
+static bool is_full(const struct places *places)
+{
+    return places->record_count == PLACES_MAX_RECORDS ||
+           arena_used_bytes(places->texts) + PLACE_MAX_TEXT_BYTES > PLACES_MAX_RECORD_BYTES;
+}
+
+/* The index of a record of one file. */
+static uint32_t record_of(struct places *places, uint32_t database, uint32_t offset)
+{
+    struct record_slot *slot = find_slot(places, database, offset);
+    if (slot->record != 0)
+        return slot->record - 1;
+    if (is_full(places)) {
+        empty_caches(places);
+        slot = find_slot(places, database, offset);
+    }
+    uint32_t index = places->record_count++;
+    decode(places, places->databases.open[database], offset, &places->records[index]);
+    *slot = (struct record_slot){.offset = offset, .record = index + 1, .database = database};
+    return index;
+}
+
+/* The first file that names a country wins. */
+static uint32_t look_up(struct places *places, ip_address ip)
+{
+    if (ip_is_private(ip))
+        return PLACE_PRIVATE;
+    for (uint32_t i = 0; i < places->databases.count; i++) {
+        uint32_t offset;
+        if (mmdb_find(places->databases.open[i], ip, &offset) != STATUS_OK)
+            continue;
+        uint32_t record = record_of(places, i, offset);
+        if (places->records[record].country.len > 0)
+            return record;
+    }
+    return PLACE_UNKNOWN;
+}
+
+const struct place *places_find(struct places *places, ip_address ip)
+{
+    size_t at = XXH3_64bits_withSeed(ip.bytes, sizeof ip.bytes, places->seed) & (PLACES_CACHED_ADDRESSES - 1);
+    struct cached_address *cached = &places->addresses[at];
+    if (cached->record != 0 && ip_equals(cached->ip, ip)) {
+        places->counts.cached_answers++;
+    } else {
+        uint32_t record = look_up(places, ip); /* may empty the caches */
+        *cached = (struct cached_address){.ip = ip, .record = record + 1};
+    }
+    const struct place *place = &places->records[cached->record - 1];
+    places->counts.answers[place->source]++;
+    return place;
+}
+
+/* ---- What is known of it ---- */
+
+const struct places_counts *places_counts(const struct places *places)
+{
+    return &places->counts;
+}
+
+wall_ms places_built_at(const struct places *places)
+{
+    wall_ms oldest = {0};
+    for (size_t i = 0; i < places->databases.count; i++) {
+        wall_ms built = mmdb_built_at(places->databases.open[i]);
+        if (i == 0 || built.ms < oldest.ms)
+            oldest = built;
+    }
+    return oldest;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * places: who is asked where an address is.
+ *
+ * take_message -> places_find: private addresses answer themselves, then a cache by address, then the MMDB
+ * files of geo.databases in their order (mmdb.h); the first that names a country wins. It never waits and
+ * never fails: what is not known is an empty text. An asynchronous source joins by putting its answers into
+ * the same cache ahead of the look-up. Owns the open databases, the decoded records and both caches; a place
+ * is borrowed until the next call of any function here but the read-only ones, so take what you need at once.
+ * Loop thread only. Bounded: PLACES_CACHED_ADDRESSES, PLACES_MAX_RECORDS and PLACES_MAX_RECORD_BYTES; a full
+ * record store is emptied and refilled from the files, which costs half a microsecond a record. */
+#ifndef AGGREGATOR_PLACES_H
+#define AGGREGATOR_PLACES_H
+
+#include "aggregator/place.h"
+#include "base/address.h"
+#include "base/clock.h"
+
+enum {
+    PLACES_MAX_DATABASES = 8,
+    PLACES_CACHED_ADDRESSES = 262144,
+    PLACES_MAX_RECORDS = 196608,
+    PLACES_MAX_RECORD_BYTES = 64 * 1024 * 1024,
+};
+
+struct places;
+
+/* databases: MMDB files, comma separated, tried in order; empty: none. Borrowed until places_close. NULL and
+ * *why when one of them cannot be used. */
+struct places *places_open(const char *databases, struct why *why);
+void places_close(struct places **places); /* accepts NULL, leaves NULL */
+/* Opens all files anew. When one of them is bad all the old ones stay in use: UNAVAILABLE, and why is logged.
+ */
+enum status places_reload(struct places *places) MUST_CHECK;
+
+/* Never NULL. */
+const struct place *places_find(struct places *places, ip_address ip);
+
+struct places_counts { /* since places_open */
+    int64_t answers[GEO_SOURCE_COUNT];
+    int64_t cached_answers; /* of all answers: those without a walk through a file */
+    int64_t decoded_records;
+};
+const struct places_counts *places_counts(const struct places *places);
+/* When the oldest database in use was built; {0} without any. */
+wall_ms places_built_at(const struct places *places);
+
+#endif
