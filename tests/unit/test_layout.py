@@ -44,6 +44,7 @@ FOREIGN = {
         "aggregator/claim.c",
         "aggregator/entries.c",
         "aggregator/parts.c",
+        "aggregator/place_cache.c",
         "aggregator/places.c",
         "aggregator/strings.c",
         "base/http/peers.c",
