@@ -3,6 +3,7 @@
 
 Each server lives in a folder of its own, listens on free ports, is ended with the process that started it unless it is
 detached, and leaves nothing behind but its folder. Nothing here touches servers that it did not start."""
+import base64
 import ctypes
 import os
 import pathlib
@@ -16,7 +17,6 @@ import time
 import urllib.error
 import urllib.request
 
-KAFKA_MEMORY = "512m"
 LEAST_PORT, MIN_CHOICE = 10000, 1000
 START_DEADLINE_S = 120        # machines are slow at times
 
@@ -133,40 +133,49 @@ def can_connect(port):
 
 
 class Kafka(Server):
-    """One broker that is its own controller. libs: the folder of its jars."""
+    """One broker that is its own controller. libs: the folder of its jars. `settings` are its properties; it reads them when it
+    is started."""
 
     name = "kafka"
+    memory = "512m"
+    replication = 1
 
     def __init__(self, folder, libs, port=None, detached=False):
         super().__init__(folder, detached)
         self.classpath = f"{libs}/*"
+        self.cluster_id = base64.urlsafe_b64encode(b"F" + os.urandom(15))[:22].decode()  # a letter first: '-' is an option
         ports = free_ports(2)
         self.port = port or ports[0]
         self.brokers = f"127.0.0.1:{self.port}"
         self.properties = self.folder / "server.properties"
-        self.properties.write_text("\n".join([
-            "process.roles=broker,controller", "node.id=1", f"controller.quorum.voters=1@127.0.0.1:{ports[1]}",
-            f"listeners=PLAINTEXT://{self.brokers},CONTROLLER://127.0.0.1:{ports[1]}",
-            f"advertised.listeners=PLAINTEXT://{self.brokers}", "controller.listener.names=CONTROLLER",
-            "listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
-            f"log.dirs={self.folder / 'data'}", "offsets.topic.replication.factor=1",
-            "offsets.topic.num.partitions=4", "transaction.state.log.replication.factor=1",
-            "transaction.state.log.min.isr=1", "share.coordinator.state.topic.replication.factor=1",
-            "share.coordinator.state.topic.min.isr=1", "group.initial.rebalance.delay.ms=0",
-            "auto.create.topics.enable=false", ""]))
+        self.data = self.folder / "data"
+        self.settings = {
+            "process.roles": "broker,controller", "node.id": "1", "controller.quorum.voters": f"1@127.0.0.1:{ports[1]}",
+            "listeners": f"PLAINTEXT://{self.brokers},CONTROLLER://127.0.0.1:{ports[1]}",
+            "advertised.listeners": f"PLAINTEXT://{self.brokers}", "controller.listener.names": "CONTROLLER",
+            "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT", "log.dirs": self.data,
+            "offsets.topic.replication.factor": self.replication, "offsets.topic.num.partitions": 4,
+            "transaction.state.log.replication.factor": self.replication, "transaction.state.log.min.isr": 1,
+            "share.coordinator.state.topic.replication.factor": self.replication,
+            "share.coordinator.state.topic.min.isr": 1, "group.initial.rebalance.delay.ms": 0,
+            "auto.create.topics.enable": "false"}
 
     def java(self, *arguments, **options):
         return subprocess.run(["java", "-cp", self.classpath, *arguments], check=True, text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=self.folder, **options).stdout
 
-    def start(self):
-        if not (self.folder / "data").exists():
-            cluster = self.java("kafka.tools.StorageTool", "random-uuid").split()[-1]
-            self.java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self.properties))
-        self.spawn(["java", f"-Xmx{KAFKA_MEMORY}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", self.classpath,
+    def start(self, wait=True):
+        self.properties.write_text("".join(f"{name}={value}\n" for name, value in self.settings.items()))
+        if not self.data.exists():
+            self.java("kafka.tools.StorageTool", "format", "-t", self.cluster_id, "-c", str(self.properties))
+        self.spawn(["java", f"-Xmx{self.memory}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", self.classpath,
                     "kafka.Kafka", self.properties])
-        self.wait_ready(lambda: can_connect(self.port))
+        if wait:
+            self.wait_listening()
         return self
+
+    def wait_listening(self):
+        self.wait_ready(lambda: can_connect(self.port))
 
     def create_topic(self, name, partitions=12):
         self.java("org.apache.kafka.tools.TopicCommand", "--bootstrap-server", self.brokers, "--create",

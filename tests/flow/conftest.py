@@ -11,6 +11,7 @@ import tempfile
 
 import pytest
 
+from bench.cluster import Cluster
 from bench.database import Database
 from bench.footfall import BUILD, Programs
 from bench.topics import Topic
@@ -64,12 +65,24 @@ def seed():
 
 
 @pytest.fixture(scope="session")
-def kafka(folder):
-    libs = os.environ.get("FOOTFALL_TEST_KAFKA") or subprocess.run(
+def kafka_libs():
+    return os.environ.get("FOOTFALL_TEST_KAFKA") or subprocess.run(
         [TOP / "deploy/lib/fetch", "kafka"], check=True, text=True, stdout=subprocess.PIPE).stdout.strip()
-    broker = Kafka(folder / "kafka", libs).start()
+
+
+@pytest.fixture(scope="session")
+def kafka(folder, kafka_libs):
+    broker = Kafka(folder / "kafka", kafka_libs).start()
     yield broker
     broker.kill()
+
+
+@pytest.fixture(scope="session")
+def cluster(folder, kafka_libs):
+    """Three brokers; only tests that need them start them."""
+    brokers = Cluster(folder / "cluster", kafka_libs).start()
+    yield brokers
+    brokers.kill()
 
 
 @pytest.fixture(scope="session")

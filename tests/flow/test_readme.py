@@ -27,15 +27,14 @@ class GuardedKafka(Kafka):
         port = free_ports(1)[0]
         self.guarded = f"127.0.0.1:{port}"
         users = " ".join(f'user_{name}="{secret}"' for name, secret in SECRETS.items())
-        text = self.properties.read_text()
         for name in ("listeners", "advertised.listeners"):
-            text = re.sub(rf"^{name}=.*", rf"\g<0>,SASL_PLAINTEXT://{self.guarded}", text, flags=re.M)
-        text = text.replace("PLAINTEXT:PLAINTEXT", "PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT")
-        self.properties.write_text(text + "\n".join([
-            "sasl.enabled.mechanisms=PLAIN", "super.users=User:ANONYMOUS",
-            "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-            f"listener.name.sasl_plaintext.plain.sasl.jaas.config="
-            f"org.apache.kafka.common.security.plain.PlainLoginModule required {users};", ""]))
+            self.settings[name] += f",SASL_PLAINTEXT://{self.guarded}"
+        self.settings["listener.security.protocol.map"] += ",SASL_PLAINTEXT:SASL_PLAINTEXT"
+        self.settings |= {
+            "sasl.enabled.mechanisms": "PLAIN", "super.users": "User:ANONYMOUS",
+            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "listener.name.sasl_plaintext.plain.sasl.jaas.config":
+                f"org.apache.kafka.common.security.plain.PlainLoginModule required {users};"}
 
 
 class Started(Server):

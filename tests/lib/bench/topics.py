@@ -22,7 +22,7 @@ class Topic:
 
     def create(self):
         client = AdminClient({"bootstrap.servers": self.kafka.brokers})
-        made = client.create_topics([NewTopic(self.name, self.partitions, 1)], operation_timeout=REPLY_S)
+        made = client.create_topics([NewTopic(self.name, self.partitions, self.kafka.replication)], operation_timeout=REPLY_S)
         made[self.name].result(REPLY_S)
         self.watermarks()
         return self
