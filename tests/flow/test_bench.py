@@ -1,12 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The bench itself: what the other tests compare with must be right, and must be able to say no."""
 import collections
+import contextlib
+import socket
+import threading
+import types
 
 import pytest
 
 from bench import hits, oracle
 from bench.load import REFUSED, TAKEN, UNKNOWN, Load
 from bench.topics import Message, Topic
+from bench.wire import Wire
+from servers import free_ports
 
 TABLES = """
 CREATE TABLE processed_events (ip varchar, event_timestamp timestamp(3), referrer varchar, host varchar, url varchar, user_agent_id int);
@@ -125,3 +131,85 @@ def test_a_load_knows_what_is_missing_and_what_is_there_twice():
             load.check(stored)
     with pytest.raises(AssertionError):
         load.check(["a", "a"], may_lose=True)
+
+
+@pytest.fixture
+def echo():
+    """A wire to a server that says what it hears."""
+    def answer(client):
+        with contextlib.suppress(OSError):
+            while heard := client.recv(100):
+                client.sendall(heard)
+        client.close()
+
+    def serve(listener):
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=answer, args=(listener.accept()[0],), daemon=True).start()
+
+    wire_port, port = free_ports(2)
+    with socket.create_server(("127.0.0.1", port)) as listener:
+        threading.Thread(target=serve, args=(listener,), daemon=True).start()
+        wire = Wire(types.SimpleNamespace(members=[types.SimpleNamespace(wire_port=wire_port, wired_port=port)]))
+        yield wire
+        wire.close()
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+class Speaker:
+    """On the other end of a wire."""
+
+    def __init__(self, wire):
+        self.socket = socket.create_connection(("127.0.0.1", wire.members[0].wire_port), timeout=60)
+        assert self.ask(b"first") == b"first"
+
+    def ask(self, text):
+        self.socket.sendall(text)
+        return self.hear()
+
+    def hear(self, within_s=60):
+        self.socket.settimeout(within_s)
+        return self.socket.recv(100)
+
+
+@pytest.mark.parametrize("has_filters", [True, False])
+def test_a_wire_that_is_cut_carries_nothing_and_then_all(echo, has_filters):
+    """Without filters too, as where ordinary users may have none."""
+    speaker = Speaker(echo)
+    echo.has_filters = has_filters
+    echo.cut()
+    speaker.socket.sendall(b"into the dark")
+    with pytest.raises(TimeoutError):
+        speaker.hear(within_s=0.5)
+    echo.heal()
+    assert speaker.hear() == b"into the dark"
+    assert Speaker(echo).ask(b"another") == b"another"
+
+
+def test_a_wire_that_loses_answers_carries_questions(echo):
+    speaker = Speaker(echo)
+    echo.lose_answers()
+    speaker.socket.sendall(b"question")
+    with pytest.raises(TimeoutError):
+        speaker.hear(within_s=0.5)
+    echo.heal()
+    assert speaker.hear() == b"question"
+
+
+def test_a_wire_that_refuses_resets_and_refuses(echo):
+    speaker = Speaker(echo)
+    echo.refuse()
+    with pytest.raises(ConnectionResetError):
+        speaker.hear()
+    with pytest.raises(ConnectionRefusedError):
+        Speaker(echo)
+    echo.heal()
+    assert Speaker(echo).ask(b"again") == b"again"
+
+
+def test_a_wire_that_loses_packets_is_slow_and_right(echo):
+    speaker = Speaker(echo)
+    echo.lose(0.3)
+    for number in range(30):
+        assert speaker.ask(b"%d" % number) == b"%d" % number
+    echo.heal()

@@ -101,13 +101,14 @@ class Wire:
         return itertools.chain(self.listeners, (pair.client for pair in self.pairs))
 
     def _drop_incoming(self, share):
-        memory, option = _filter(share)
+        if not self.has_filters:
+            return
+        _memory, option = _filter(share)
         try:
             for each in self._sockets():
                 each.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, option)
         except PermissionError:
             self.has_filters = False
-        del memory
 
     def cut(self):
         """Nothing arrives any more, in either direction, and nobody is told."""
