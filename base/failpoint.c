@@ -55,4 +55,16 @@ void failpoint_pass(const char *name)
             raise(points[i].signal);
 }
 
+int64_t failpoint_number(const char *name, int64_t usual)
+{
+    slice rest = slice_of(getenv("FOOTFALL_FAILPOINT_NUMBERS"));
+    int64_t number = usual;
+    for (slice value, key; slice_cut(&rest, ',', &value);) {
+        MUST(slice_cut(&value, '=', &key));
+        if (slice_equals(key, slice_of(name)))
+            MUST(slice_to_int64(value, 1, INT64_MAX, &number) == STATUS_OK);
+    }
+    return number;
+}
+
 #endif

@@ -57,10 +57,22 @@ static void a_named_place_ends_the_process(void **state)
     }
 }
 
+static void a_number_may_be_made_another(void **state)
+{
+    (void)state;
+    unsetenv("FOOTFALL_FAILPOINT_NUMBERS");
+    assert_int_equal(failpoint_number("size", 7), 7);
+    setenv("FOOTFALL_FAILPOINT_NUMBERS", "count=3,size=131072", 1);
+    assert_int_equal(failpoint_number("size", 7), 131072);
+    assert_int_equal(failpoint_number("count", 7), 3);
+    assert_int_equal(failpoint_number("siz", 7), 7);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_named_place_ends_the_process),
+        cmocka_unit_test(a_number_may_be_made_another),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
