@@ -17,9 +17,9 @@ class Ours(Program):
     """One of our programs. Only the test ends it (kill, a failpoint, stop_well, wait_left), it does not end by itself; and it
     never reports a sanitizer's find."""
 
-    def __init__(self, folder, program, settings, failpoint=""):
+    def __init__(self, folder, program, settings, failpoint="", env=None):
         super().__init__(folder, BUILD / "bin" / program, settings, free_ports(1)[0], name=program,
-                         env={**_SANITIZERS, "FOOTFALL_FAILPOINT": failpoint})
+                         env={**_SANITIZERS, "FOOTFALL_FAILPOINT": failpoint, **(env or {})})
         self.is_wanted = True
 
     def start_again(self, wait=True):
@@ -29,6 +29,17 @@ class Ours(Program):
         self.is_wanted = True
         return self.start(wait)
 
+    def start_held(self):
+        """A process that becomes the program when it gets a SIGCONT, so that strace sees its first steps."""
+        assert not self.is_running()
+        self.is_wanted = True
+        self.spawn(["/bin/sh", "-c", 'kill -STOP $$; exec "$@"', "sh", self.binary, "--config", self.config], env=self.env)
+        wait_until(self.is_stopped, f"{self.name} held")
+        return self
+
+    def is_stopped(self):
+        return pathlib.Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
     def kill(self):
         self.is_wanted = False
         super().kill()
@@ -37,7 +48,7 @@ class Ours(Program):
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
     def wait_killed(self):
-        """Until its failpoint has killed it."""
+        """Until its failpoint, or strace, has killed it."""
         self.is_wanted = False
         wait_until(lambda: not self.is_running(), f"{self.name} killed by its failpoint")
         assert self.process.returncode == -signal.SIGKILL, f"ended with {self.process.returncode}"
@@ -46,7 +57,7 @@ class Ours(Program):
         """Until its failpoint has stopped it."""
         def is_stopped():
             assert self.is_running(), f"{self.name} has ended"
-            return pathlib.Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+            return self.is_stopped()
         wait_until(is_stopped, f"{self.name} stopped by its failpoint")
 
     def stop_well(self):
@@ -67,13 +78,14 @@ class Ours(Program):
 
 
 class Collector(Ours):
-    def __init__(self, folder, kafka, topic, **settings):
+    def __init__(self, folder, kafka, topic, env=None, **settings):
         self.port = free_ports(1)[0]
+        self.journal = pathlib.Path(folder) / "journal"
         super().__init__(folder, "footfall-collector", {
             "http.listen": f"127.0.0.1:{self.port}", "kafka.brokers": kafka.brokers, "kafka.topic": topic.name,
             "kafka.partitions": topic.partitions, "sites.hosts": "shop.example, *.example.org",
-            "http.trusted_proxies": "127.0.0.1", "journal.directory": f"{folder}/journal",
-            **{key.replace("__", "."): value for key, value in settings.items()}})
+            "http.trusted_proxies": "127.0.0.1", "journal.directory": self.journal,
+            **{key.replace("__", "."): value for key, value in settings.items()}}, env=env)
 
     def request(self, method, path, body=None, headers=None, timeout_s=90):
         """(status, headers, body) on a connection of its own."""
@@ -114,8 +126,8 @@ class Programs:
     def _folder(self):
         return self.folder / f"program{len(self.all)}"
 
-    def collector(self, topic, ready=True, **settings):
-        return self._added(Collector(self._folder(), self.kafka, topic, **settings)).start(wait=ready)
+    def collector(self, topic, ready=True, env=None, **settings):
+        return self._added(Collector(self._folder(), self.kafka, topic, env, **settings)).start(wait=ready)
 
     def aggregator(self, topic, database, failpoint="", ready=True, **settings):
         """ready: wait until it is; one with a failpoint may never be."""

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The system calls of a program on one folder, by strace: counted, made to fail, or made to be its last.
+
+strace counts the n-th call by thread; so a call is named by a thread, a name and a number. It must not be attached when a
+program under LeakSanitizer ends by itself: stop() it before."""
+import collections
+import pathlib
+import re
+import signal
+import subprocess
+
+from servers import wait_until
+
+CALLS = ("pwrite64", "fdatasync", "fsync", "openat", "renameat", "unlinkat", "ftruncate", "fallocate", "mkdirat", "?mkdir")
+SEGMENTS_AHEAD = 400  # that are made while it is attached; strace must know their names
+
+_BY_NAME = ("openat", "renameat", "unlinkat", "mkdirat")  # a name in the folder that a descriptor stands for
+
+Call = collections.namedtuple("Call", "thread name path result error is_injected")
+
+_BEGUN = re.compile(r"(\d+) +(\w+)\((.*)")
+_RESUMED = re.compile(r"(\d+) +<\.\.\. (\w+) resumed>(.*)")
+_RESULT = re.compile(r"\) += (-?\d+)(?:<[^>]*>)?(?: ([A-Z]+) \([^)]*\))?( \(INJECTED\))?$")
+_NAME = re.compile(r'"([^"]*)"')
+_FILE = re.compile(r"\d+<([^>]*)>")
+
+
+def _path_of(call, arguments):
+    """The file that a call is about: a name in a folder, or what its descriptor stands for."""
+    opened, _, rest = arguments.partition(", ")
+    folder, name = _FILE.match(opened), _NAME.match(opened) or _NAME.match(rest)
+    if not folder:
+        return name[1] if name else ""
+    return f"{folder[1]}/{name[1]}" if name and call in _BY_NAME else folder[1]
+
+
+def read_calls(text):
+    """Those of a log that have come to an end, in the order of their ends."""
+    calls, begun = [], {}
+    for line in text.splitlines():
+        start, end = _BEGUN.match(line), _RESUMED.match(line)
+        if start:
+            begun[start[1]] = start[3]
+        elif not end:
+            continue
+        thread, name, rest = (start or end).groups()
+        result = _RESULT.search(rest)
+        if result:
+            calls.append(Call(int(thread), name, _path_of(name, begun.pop(thread, "")), int(result[1]), result[2], bool(result[3])))
+    return calls
+
+
+class Strace:
+    """Attached to a program that runs, or that is held before its start. inject: "fdatasync:error=EIO:when=3" …"""
+
+    def __init__(self, program, folder, inject=(), thread=None):
+        """thread: only this one; else all, also those that are still to come."""
+        self.program = program
+        self.thread = thread
+        self.log = program.folder / "strace.log"
+        self.errors = program.folder / "strace.errors"
+        folder = pathlib.Path(folder)
+        numbers = [int(each.name.partition(".")[0], 16) for each in folder.glob("*.segment")]
+        last = max(numbers, default=0) + SEGMENTS_AHEAD
+        names = [folder, folder / "quarantine", *(folder / f"{number:016x}.segment" for number in {*numbers, *range(
+            max(numbers, default=0) + 1, last)})]
+        self.command = ["strace", "-qq", "-y", "-o", self.log, "-e", f"trace={','.join(CALLS)}", "-e", "signal=none",
+                        *(part for each in names for part in ("-P", each)),
+                        *(part for each in inject for part in ("-e", f"inject={each}")),
+                        *(["-f", "-p", program.pid] if thread is None else ["-p", thread])]
+        self.process = None
+
+    def start(self):
+        with open(self.errors, "wb") as errors:
+            self.process = subprocess.Popen([str(part) for part in self.command], stdin=subprocess.DEVNULL, stderr=errors)
+        wait_until(self._is_attached, "strace is attached")
+        return self
+
+    def _is_attached(self):
+        assert self.process.poll() is None or not self.program.is_running(), f"strace: {self.errors.read_text()}"
+        tasks = pathlib.Path(f"/proc/{self.program.pid}/task")
+        threads = [tasks / str(self.thread)] if self.thread else list(tasks.iterdir())
+        return not self.program.is_running() or all(
+            f"TracerPid:\t{self.process.pid}\n" in (each / "status").read_text() for each in threads)
+
+    def stop(self):
+        """Lets go of the program; it runs on."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            self.process.wait(60)
+        return self
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def calls(self, name=None):
+        text = self.log.read_text(errors="replace") if self.log.exists() else ""
+        if self.thread is not None:  # then strace does not write it
+            text = "".join(f"{self.thread} {line}\n" for line in text.splitlines())
+        return [each for each in read_calls(text) if name in (None, each.name)]
