@@ -9,13 +9,14 @@
 
 #include "aggregator/database.h"
 
-enum { ARRAYS_MAX_COLUMNS = 6 };
+enum { ARRAYS_MAX_COLUMNS = 7 };
 
 /* Object ids of element types, fixed by Postgres' catalog. */
 enum arrays_type {
     ARRAYS_INT8 = 20,
     ARRAYS_INT4 = 23,
     ARRAYS_TEXT = 25,
+    ARRAYS_REAL = 700,
     ARRAYS_DATE = 1082,
     ARRAYS_TIMESTAMP = 1114,
     ARRAYS_UUID = 2950

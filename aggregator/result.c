@@ -56,6 +56,14 @@ int64_t result_int64(const struct pg_result *result, int row, int column)
     return (int64_t)be64toh(value);
 }
 
+float result_real(const struct pg_result *result, int row, int column)
+{
+    int32_t bits = result_int32(result, row, column);
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
 slice result_text(const struct pg_result *result, int row, int column)
 {
     return (slice){PQgetvalue(result, row, column), (size_t)PQgetlength(result, row, column)};

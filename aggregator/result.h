@@ -20,6 +20,7 @@ bool result_is_of(const struct pg_result *result, const char *command);
 bool result_is_null(const struct pg_result *result, int row, int column);
 bool result_bool(const struct pg_result *result, int row, int column);
 int32_t result_int32(const struct pg_result *result, int row, int column);
+float result_real(const struct pg_result *result, int row, int column);
 int64_t result_int64(const struct pg_result *result, int row, int column);
 slice result_text(const struct pg_result *result, int row, int column); /* NULL: empty */
 wall_ms result_time(const struct pg_result *result, int row, int column);
