@@ -219,7 +219,6 @@ static enum status roll(struct journal *journal, wall_ms now_wall, mono_ms now)
     journal->has_active = true;
     struct segment *segment = journal_add_segment(journal, &journal->spare);
     segment->first = segment->below = journal->written;
-    segment->end = segment->durable = header_bytes;
     segment->opened = now;
     fill_header(journal, segment, now_wall);
     segment_header_write(journal->header, journal->header_text);
@@ -240,18 +239,23 @@ int64_t journal_next_seq(const struct journal *journal, int partition)
     return journal->own.last[partition] + 1;
 }
 
+/* What is to be written and `bytes` more, and a mark behind it. */
+static bool fits(const struct journal *journal, const struct segment *segment, size_t bytes)
+{
+    size_t unwritten = journal->unsynced_bytes - journal->written_bytes;
+    return segment->end + unwritten + bytes + FRAME_HEAD_BYTES <= segment->bytes;
+}
+
 /* OK while what is to be written has a place to go to. */
 static enum status check_room(const struct journal *journal, size_t bytes)
 {
-    size_t unwritten = journal->unsynced_bytes - journal->written_bytes;
+    const struct segment *active = active_of((struct journal *)journal);
     if (journal->is_finished)
         return STATUS_STOPPING;
     if (journal->unsynced_bytes + bytes + FRAME_HEAD_BYTES > journal->options.max_unsynced_bytes)
         return STATUS_FULL;
-    if (journal->has_spare)
-        return STATUS_OK;
-    const struct segment *active = active_of((struct journal *)journal);
-    if (active && active->end + unwritten + bytes + FRAME_HEAD_BYTES <= active->bytes)
+    if ((active && fits(journal, active, bytes)) ||
+        (journal->has_spare && fits(journal, &journal->spare, bytes)))
         return STATUS_OK;
     return journal->state == STATUS_OK ? STATUS_UNAVAILABLE : journal->state;
 }

@@ -139,22 +139,39 @@ static void choose_removal(struct journal *journal, struct journal_upkeep *upkee
     }
 }
 
+/* The mark without which nothing is handed out: a journal that is full could not be emptied without it. */
+static bool has_no_place_for_mark(const struct journal *journal)
+{
+    return journal->has_mark && journal->mark >= journal->written && !journal->has_active;
+}
+
+/* False: there is no room for a segment. */
+static bool choose_spare_bytes(struct journal *journal, struct journal_upkeep *upkeep)
+{
+    const struct journal_options *options = &journal->options;
+    uint64_t bytes = journal->segment_total_bytes + journal->quarantine_bytes;
+    bool is_over = bytes + options->segment_bytes > options->max_bytes;
+    if (is_over && journal->state != STATUS_FULL) {
+        log_error(&journal->log, "journal_full", "journal.max_bytes is reached: no more hits are taken");
+        journal->state = STATUS_FULL;
+    }
+    upkeep->spare_bytes = options->segment_bytes;
+    upkeep->min_free_bytes = options->min_free_bytes;
+    if (journal->state == STATUS_FULL && has_no_place_for_mark(journal)) {
+        upkeep->spare_bytes = journal_min_segment_bytes(options->partitions);
+        upkeep->min_free_bytes = 0;
+        is_over = false;
+    }
+    return !is_over;
+}
+
 static void choose_spare(struct journal *journal, struct journal_upkeep *upkeep)
 {
-    uint64_t bytes = journal->segment_total_bytes + journal->quarantine_bytes;
     bool is_needed = !journal->is_finished || journal->written_bytes < journal->unsynced_bytes;
-    if (journal->has_spare || !is_needed)
+    if (journal->has_spare || !is_needed || !choose_spare_bytes(journal, upkeep))
         return;
-    if (bytes + journal->options.segment_bytes > journal->options.max_bytes) {
-        if (journal->state != STATUS_FULL)
-            log_error(&journal->log, "journal_full", "journal.max_bytes is reached: no more hits are taken");
-        journal->state = STATUS_FULL;
-        return;
-    }
     upkeep->makes_spare = true;
     upkeep->spare_number = journal->next_number++;
-    upkeep->spare_bytes = journal->options.segment_bytes;
-    upkeep->min_free_bytes = journal->options.min_free_bytes;
 }
 
 bool journal_upkeep_begin(struct journal *journal, mono_ms now, struct journal_upkeep *upkeep)
@@ -248,12 +265,17 @@ static void note_spare(struct journal *journal, const struct journal_upkeep *upk
     if (upkeep->spare_status != journal->state && upkeep->spare_status != STATUS_OK)
         log_error(&journal->log, "no_segment", "no segment can be made: %s",
                   status_text(upkeep->spare_status));
-    journal->state = upkeep->spare_status;
+    bool is_for_mark = upkeep->spare_bytes < journal->options.segment_bytes;
+    if (!is_for_mark || upkeep->spare_status != STATUS_OK)
+        journal->state = upkeep->spare_status;
     if (upkeep->spare_status != STATUS_OK)
         return;
+    uint64_t header_bytes = 2 * segment_header_bytes(journal->own.partitions);
     journal->spare = (struct segment){
         .number = upkeep->spare_number,
         .bytes = upkeep->spare_bytes,
+        .end = header_bytes,
+        .durable = header_bytes,
         .is_own = true,
         .file = upkeep->spare_file,
         .boot = &journal->own,

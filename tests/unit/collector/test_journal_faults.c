@@ -136,11 +136,11 @@ static void a_failed_sync_of_the_first_of_two_files(void **state)
     (void)state;
     open_rig(1);
     rig_recover(&rig);
-    for (int i = 0; i < 30; i++)
-        append(0, 7000); /* two segments, one group */
-    rig_flush(&rig);
-    rig_upkeep(&rig);
-    rig_flush(&rig);
+    for (int i = 0; i < 30; i++) { /* two segments, one group */
+        append(0, 7000);
+        rig_flush(&rig);
+        rig_upkeep(&rig);
+    }
     struct plan plan = {SIM_SYNC, -EIO, 0, 1};
     rig_begin_sync(&rig);
     assert_int_equal(rig.sync.count, 2);
