@@ -206,7 +206,7 @@ static void close_gaps(struct journal *journal, struct segment *segment)
     }
 }
 
-/* A tail that was being written when the power went, and room that was never used. */
+/* A tail that was being written when the power went, and room that was never used: all of a spare. */
 static void cut_tail(struct journal *journal, struct segment *segment, uint64_t torn)
 {
     char name[SEGMENT_NAME_LEN + 1];
@@ -242,7 +242,7 @@ static void end_segment(struct journal *journal, struct segment *segment)
         close_gaps(journal, segment);
     if (segment->is_damaged || damage.spans > 0 || (!segment->boot && damage.torn > 0))
         note_damage(journal, segment, damage);
-    else if (segment->boot)
+    else
         cut_tail(journal, segment, damage.torn);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Tests of collector/journal when a start finds it full, or on a full disk. */
+ * Tests of collector/journal when a start finds it full, on a full disk, or after many starts. */
 #include "collector/journal.h"
 
 #include <setjmp.h>
@@ -89,6 +89,25 @@ static void a_journal_on_a_full_disk_is_emptied_after_a_restart(void **state)
     hits_are_taken_again();
 }
 
+/* A file that was made and never used takes nothing of the room, however many starts there were. */
+static void many_starts_do_not_fill_it(void **state)
+{
+    struct journal_options options = rig_options(sim, 1);
+    (void)state;
+    for (uint8_t boot = 1; boot <= 40; boot++) {
+        rig_open(&rig, &options, sim);
+        rig_recover(&rig);
+        append(0, 100);
+        assert_int_equal(rig_commit(&rig), STATUS_OK);
+        start_again(&options, boot);
+        options.max_bytes = 8 * RIG_SEGMENT_BYTES;
+    }
+    rig_open(&rig, &options, sim);
+    rig_recover(&rig);
+    assert_int_equal(figures().recovered, 40);
+    assert_true(figures().bytes < 6 * RIG_SEGMENT_BYTES);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, journal_case_begin, journal_case_end)
 
 int main(void)
@@ -96,6 +115,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_full_journal_is_emptied_after_a_restart),
         TEST(a_journal_on_a_full_disk_is_emptied_after_a_restart),
+        TEST(many_starts_do_not_fill_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
