@@ -21,6 +21,10 @@ static enum status status_of(int64_t result)
     case EEXIST:
     case EWOULDBLOCK:
         return STATUS_CONFLICT;
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+        return STATUS_AGAIN;
     case EACCES:
     case EPERM:
     case EROFS:

@@ -110,13 +110,14 @@ struct journal *journal_open(const struct journal_options *options, mono_ms now,
 }
 
 /* Everything of it was acknowledged, or it was never used. */
-static void remove_file(struct journal *journal, uint64_t number)
+static bool remove_file(struct journal *journal, uint64_t number)
 {
     char name[SEGMENT_NAME_LEN + 1];
     segment_name_write(number, name);
     enum status status = disk_unlink(journal->options.disk, name);
     if (status != STATUS_OK) /* it will be replayed, which does no harm */
         log_warning(&journal->log, "segment_stays", "%s cannot be removed: %s", name, status_text(status));
+    return status == STATUS_OK;
 }
 
 /* The last segment is what tells the next start where our streams end, unless that is told or there are none.
@@ -136,8 +137,7 @@ static void remove_what_is_done(struct journal *journal)
         bool is_last = segment->is_own && i + 1 == journal->segment_count;
         if (!is_done || segment->is_damaged || (is_last && !is_over(journal)))
             break;
-        remove_file(journal, segment->number);
-        if (disk_sync_folder(journal->options.disk) != STATUS_OK)
+        if (!remove_file(journal, segment->number) || disk_sync_folder(journal->options.disk) != STATUS_OK)
             break;
     }
 }
@@ -149,7 +149,7 @@ void journal_close(struct journal **journal)
     MUST(!(*journal)->is_syncing && !(*journal)->is_in_upkeep);
     remove_what_is_done(*journal);
     if ((*journal)->has_spare)
-        remove_file(*journal, (*journal)->spare.number);
+        (void)remove_file(*journal, (*journal)->spare.number);
     journal_free(*journal);
     *journal = NULL;
 }
@@ -369,9 +369,10 @@ static enum status write_run(struct journal *journal, struct segment *segment)
     return status;
 }
 
+/* While Kafka takes nothing a new one would only take room. */
 static bool is_too_old(const struct journal *journal, const struct segment *active, mono_ms now)
 {
-    return active->frames > 0 && journal->has_spare &&
+    return journal->first_pending > active->first && journal->has_spare &&
            now.ms - active->opened.ms >= journal->options.roll_age_ms;
 }
 

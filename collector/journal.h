@@ -196,7 +196,8 @@ void journal_acknowledge(struct journal *journal, journal_position position);
 /* journal_read begins again with the first that is not acknowledged, leaving out those that are. */
 void journal_rewind(struct journal *journal);
 /* Keeps a value that Kafka refused for good, as a line of quarantine/refused, for people to look at. The
- * caller then announces it as skipped and acknowledges its position. FULL: JOURNAL_MAX_REFUSED_BYTES. */
+ * caller then announces it as skipped and acknowledges its position. FULL: JOURNAL_MAX_REFUSED_BYTES, or the
+ * quarantine has a quarter of max_bytes. */
 enum status journal_keep_refused(struct journal *journal, slice value) MUST_CHECK;
 /* No more is appended; behind the last hit journal_read gives a JOURNAL_FIN for each stream of this process.
  * Needs publishing started. */

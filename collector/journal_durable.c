@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A quarter of the room may be damage that was kept; a disk that rots must not stop the taking of hits. */
 enum { QUARANTINE_SHARE = 4 };
 
 /* --- syncing --- */
@@ -118,6 +117,11 @@ static void collect_closes(struct journal *journal, struct journal_upkeep *upkee
     }
 }
 
+bool journal_may_keep(const struct journal *journal, uint64_t bytes)
+{
+    return journal->quarantine_bytes + bytes <= journal->options.max_bytes / QUARANTINE_SHARE;
+}
+
 /* The first one, when all of it is acknowledged: they go in their order, one by one and each made durable, so
  * that what comes back after a power loss is never an older one without those behind it. An empty one of ours
  * may go before its turn: no number is in it. */
@@ -133,8 +137,8 @@ static void choose_removal(struct journal *journal, struct journal_upkeep *upkee
             continue;
         upkeep->removes = true;
         upkeep->remove_number = segment->number;
-        upkeep->quarantines = segment->is_damaged && journal->quarantine_bytes + segment->bytes <=
-                                                         journal->options.max_bytes / QUARANTINE_SHARE;
+        upkeep->quarantines =
+            segment->is_newer || (segment->is_damaged && journal_may_keep(journal, segment->bytes));
         return;
     }
 }
@@ -242,6 +246,8 @@ void journal_upkeep_run(struct journal_upkeep *upkeep)
         upkeep->remove_status = remove_one(upkeep);
     if (upkeep->makes_spare)
         upkeep->spare_status = make_spare(upkeep, &upkeep->spare_file);
+    if (upkeep->spare_status == STATUS_AGAIN) /* in a second */
+        upkeep->spare_status = STATUS_UNAVAILABLE;
 }
 
 /* --- upkeep: what came of it --- */
@@ -249,13 +255,16 @@ void journal_upkeep_run(struct journal_upkeep *upkeep)
 static void note_removed(struct journal *journal, const struct journal_upkeep *upkeep)
 {
     size_t index = index_of(journal, upkeep->remove_number);
+    const struct segment *segment = &journal->segments[index];
+    if (segment->is_damaged)
+        log_warning(&journal->log, "segment_quarantined",
+                    "segment %016llx was damaged: its whole frames were sent, the file is %s",
+                    (unsigned long long)segment->number,
+                    upkeep->quarantines ? "kept in " DISK_QUARANTINE
+                                        : "removed: there is no more room in " DISK_QUARANTINE);
     if (upkeep->quarantines) {
-        journal->quarantine_bytes += journal->segments[index].bytes;
+        journal->quarantine_bytes += segment->bytes;
         journal->figures.quarantined++;
-        log_warning(
-            &journal->log, "segment_quarantined",
-            "segment %016llx was damaged: its whole frames were sent, the file is kept in " DISK_QUARANTINE,
-            (unsigned long long)upkeep->remove_number);
     }
     journal_remove_segment(journal, index);
 }

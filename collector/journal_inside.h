@@ -40,6 +40,7 @@ struct segment {
     size_t fin_count;
     struct boot *boot; /* NULL: the header is not whole, there are no frames */
     bool is_damaged;
+    bool is_newer; /* written by a version that we cannot read: never removed */
     /* of this process: */
     bool is_own;
     int file; /* NO_FILE: closed */
@@ -70,7 +71,7 @@ struct journal {
     size_t unsynced_bytes, written_bytes;
     journal_position durable, written, next;
 
-    bool wants_mark, has_mark;
+    bool has_mark;
     journal_position mark;
     bool is_syncing, is_in_upkeep;
     mono_ms retry_at; /* of making a spare or removing */
@@ -108,5 +109,8 @@ void journal_close_reader(struct journal *journal);
 /* Reads the folder: old segments, what lies in quarantine. */
 enum status journal_list(struct journal *journal) MUST_CHECK;
 size_t boot_fin_count(const struct boot *boot);
+/* A quarter of the room may be what is kept for people to look at: a disk that rots, or a Kafka that refuses,
+ * must not stop the taking of hits. */
+bool journal_may_keep(const struct journal *journal, uint64_t bytes);
 
 #endif

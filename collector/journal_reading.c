@@ -64,6 +64,8 @@ static enum status go_to(struct journal *journal, const struct segment *segment,
         if (status == STATUS_OK) {
             journal->reader_number = segment->number;
             journal->reader_frames = 0;
+        } else if (status != STATUS_NOT_FOUND && status != STATUS_MISSING && status != STATUS_MALFORMED) {
+            status = STATUS_UNAVAILABLE; /* it was whole at the start: this may pass */
         }
     }
     if (status == STATUS_OK)
@@ -165,9 +167,8 @@ static enum status read_hit(struct journal *journal, struct segment *segment, in
         hand_out(journal, frame.written);
         return STATUS_OK;
     }
-    if (status == STATUS_AGAIN || status == STATUS_UNAVAILABLE || status == STATUS_DENIED ||
-        status == STATUS_FULL)
-        return status == STATUS_AGAIN ? status : STATUS_UNAVAILABLE;
+    if (status == STATUS_AGAIN || status == STATUS_UNAVAILABLE)
+        return status;
     pass_over_lost(journal, segment);
     return STATUS_AGAIN;
 }
@@ -240,7 +241,8 @@ enum status journal_keep_refused(struct journal *journal, slice value)
     if (status != STATUS_OK)
         return status;
     status = disk_size(disk, REFUSED_NAME, &bytes);
-    if (status == STATUS_OK && bytes + value.len + 1 > JOURNAL_MAX_REFUSED_BYTES)
+    if (status == STATUS_OK &&
+        (bytes + value.len + 1 > JOURNAL_MAX_REFUSED_BYTES || !journal_may_keep(journal, value.len + 1)))
         status = STATUS_FULL;
     if (status == STATUS_OK)
         status = append_line(disk, file, bytes, value);

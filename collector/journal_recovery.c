@@ -12,16 +12,27 @@
 
 /* --- the folder --- */
 
+static void number_is_taken(struct journal *journal, uint64_t number)
+{
+    if (number >= journal->next_number)
+        journal->next_number = number + 1;
+}
+
+/* Numbers of ours: those of a fresh folder count up from 1. */
+static bool read_name(const char *name, uint64_t *number)
+{
+    return segment_name_read(name, number) && *number > 0 && *number <= UINT64_MAX / 2;
+}
+
 static void on_segment_name(void *context, const char *name)
 {
     struct journal *journal = context;
     struct segment segment = {.file = NO_FILE};
-    if (!segment_name_read(name, &segment.number) || segment.number == 0 || segment.number > UINT64_MAX / 2)
+    if (!read_name(name, &segment.number))
         return;
     if (disk_size(journal->options.disk, name, &segment.bytes) != STATUS_OK)
-        return;
-    if (segment.number >= journal->next_number)
-        journal->next_number = segment.number + 1;
+        segment.bytes = 0; /* recovery will see what can be read of it */
+    number_is_taken(journal, segment.number);
     journal->segment_total_bytes += segment.bytes;
     (void)journal_add_segment(journal, &segment);
 }
@@ -30,8 +41,10 @@ static void on_quarantine_name(void *context, const char *name)
 {
     struct journal *journal = context;
     char path[DISK_MAX_NAME + 1];
-    uint64_t bytes;
+    uint64_t bytes, number;
     size_t len = strlen(name);
+    if (read_name(name, &number))
+        number_is_taken(journal, number); /* so that it will not be overwritten */
     if (name[0] == '.' || sizeof(DISK_QUARANTINE) + len > DISK_MAX_NAME)
         return;
     memcpy(path, DISK_QUARANTINE "/", sizeof(DISK_QUARANTINE));
@@ -134,29 +147,47 @@ static void begin_segment(struct journal *journal, struct segment *segment)
     memcpy(journal->seen, header->last, (size_t)header->partitions * sizeof(header->last[0]));
 }
 
-/* False: try again. */
+static void set_aside(struct journal *journal, struct segment *segment, enum status status)
+{
+    log_error(&journal->log, "segment_unread", "segment %016llx cannot be read: %s",
+              (unsigned long long)segment->number, status_text(status));
+    segment->is_damaged = true;
+}
+
+/* False: try again. Nothing but a lack of descriptors or memory may hold up what lies behind. */
 static bool open_segment(struct journal *journal, struct segment *segment)
 {
     enum status status = reader_open(journal->reader, journal->options.disk, segment->number);
     segment->gap_start = journal->gap_count;
-    journal->is_reader_in_recovery = status != STATUS_NOT_FOUND;
+    journal->is_reader_in_recovery = true;
     switch (status) {
     case STATUS_OK:
         begin_segment(journal, segment);
-        return true;
-    case STATUS_MISSING:
-        return true; /* a spare, when nothing but zeros follows */
+        break;
+    case STATUS_MISSING: /* a spare, when nothing but zeros follows */
+        break;
     case STATUS_MALFORMED:
-    case STATUS_CONFLICT:
         segment->is_damaged = true;
-        return true;
+        break;
+    case STATUS_CONFLICT:
+        log_error(&journal->log, "segment_newer",
+                  "segment %016llx was written by a newer version: it is kept",
+                  (unsigned long long)segment->number);
+        segment->is_damaged = segment->is_newer = true;
+        break;
     case STATUS_NOT_FOUND:
         journal->figures.missing_segments++;
-        return true;
-    default:
+        journal->is_reader_in_recovery = false;
+        break;
+    case STATUS_AGAIN:
         journal->is_reader_in_recovery = false;
         return false;
+    default:
+        set_aside(journal, segment, status);
+        journal->figures.damaged_segments++;
+        journal->is_reader_in_recovery = false;
     }
+    return true;
 }
 
 static void show(const struct journal *journal, const struct segment *segment, const struct frame *frame)
@@ -309,7 +340,11 @@ static bool read_segment(struct journal *journal, struct segment *segment)
         if (status == STATUS_OK)
             take_frame(journal, segment, &frame);
     }
-    return status == STATUS_NOT_FOUND;
+    if (status == STATUS_OK || status == STATUS_AGAIN)
+        return false;
+    if (status != STATUS_NOT_FOUND)
+        set_aside(journal, segment, status);
+    return true;
 }
 
 enum status journal_recover(struct journal *journal)

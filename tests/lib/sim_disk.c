@@ -284,7 +284,9 @@ static int sim_truncate(struct disk *disk, const char *name, uint64_t bytes)
 static int64_t sim_size(struct disk *disk, const char *name)
 {
     struct sim_disk *sim = self_of(disk);
-    int place = find(&sim->live, name);
+    int place = find(&sim->live, name), fault = ask(sim, SIM_SIZE);
+    if (fault < 0)
+        return fault;
     return place < 0 ? -ENOENT : (int64_t)sim->inodes[sim->live.at[place].inode].live_len;
 }
 

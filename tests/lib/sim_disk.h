@@ -20,7 +20,8 @@ enum sim_call {
     SIM_SYNC,
     SIM_SYNC_FOLDER,
     SIM_REMOVE,
-    SIM_TRUNCATE
+    SIM_TRUNCATE,
+    SIM_SIZE,
 };
 
 enum { SIM_FINE = 0, SIM_SHORT = 1 /* half of a write */ };

@@ -75,12 +75,32 @@ void acknowledge_all(void)
         journal_acknowledge(rig.journal, entry.position);
 }
 
-void killed_and_started_again(uint8_t boot)
+void start_again(void)
 {
     struct sim_disk *found = sim_disk_kill(sim, &choice);
     rig_close(&rig);
     sim_disk_free(&sim);
     sim = found;
+}
+
+void killed_and_started_again(uint8_t boot)
+{
+    start_again();
     open_rig(boot);
     rig_recover(&rig);
+}
+
+int follow(void *context, enum sim_call call)
+{
+    struct plan *plan = context;
+    if (call != plan->call)
+        return SIM_FINE;
+    if (plan->skip > 0) {
+        plan->skip--;
+        return SIM_FINE;
+    }
+    if (plan->count == 0)
+        return SIM_FINE;
+    plan->count--;
+    return plan->result;
 }

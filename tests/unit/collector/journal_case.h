@@ -19,6 +19,16 @@ void expect_nothing(void);
 struct journal_figures figures(void);
 void acknowledge_all(void);
 /* kill -9, then the next start, recovered. */
+void start_again(void); /* killed: what the next start finds */
 void killed_and_started_again(uint8_t boot);
+
+/* What becomes of the calls of one kind; the context of `follow`, a sim_fault_fn. */
+struct plan {
+    enum sim_call call;
+    int result;
+    int64_t skip;  /* so many calls are fine */
+    int64_t count; /* then so many fail */
+};
+int follow(void *context, enum sim_call call);
 
 #endif

@@ -82,6 +82,7 @@ static int fault(void *context, enum sim_call call)
         [SIM_SYNC_FOLDER] = {-EIO, -EIO, -EIO, -EIO},
         [SIM_REMOVE] = {-EIO, -EIO, -EIO, -EIO},
         [SIM_TRUNCATE] = {-EIO, -EINTR, -EIO, -EIO},
+        [SIM_SIZE] = {SIM_FINE},
     };
     if (!life->has_faults || !choice_one_in(&life->choice, 12))
         return SIM_FINE;

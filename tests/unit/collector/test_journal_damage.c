@@ -2,6 +2,7 @@
  * A journal of two segments, the first one damaged in every way: whole frames come back, what does not is
  * announced to the number, nothing is made up, the file is kept in quarantine, and recovering again gives the
  * same. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -55,16 +56,16 @@ static void find_places(void)
 /* count hits of up to max_len bytes in the first segment, six in the second. */
 static void write_files(int count, size_t max_len)
 {
-    struct journal_options options = rig_options(sim, 1);
-    options.roll_age_ms = 1000000;
-    rig_open(&rig, &options, sim);
+    struct plan plan = {SIM_WRITE, -ENOSPC, 0, 1};
+    open_rig(1);
     for (int i = 0; i < count; i++)
         append((i * i) % 3, (size_t)i * 37 % max_len);
     assert_int_equal(rig_commit(&rig), STATUS_OK);
-    rig.now.ms += options.roll_age_ms;
+    sim_disk_set_fault(sim, follow, &plan); /* the first takes no more */
     for (int i = 0; i < 6; i++)
         append(i % 3, 20);
     assert_int_equal(rig_commit(&rig), STATUS_OK);
+    sim_disk_set_fault(sim, NULL, NULL);
     second_count = 6;
     find_places();
     assert_int_equal(place_count, count);

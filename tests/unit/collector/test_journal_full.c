@@ -24,15 +24,6 @@ static int64_t fill(struct journal_options *options)
     return taken;
 }
 
-static void start_again(struct journal_options *options, uint8_t boot)
-{
-    struct sim_disk *found = sim_disk_kill(sim, &choice);
-    rig_close(&rig);
-    sim_disk_free(&sim);
-    sim = found;
-    *options = rig_options(sim, boot);
-}
-
 static int64_t acknowledge_hits(void)
 {
     struct journal_entry entry;
@@ -61,7 +52,8 @@ static void a_full_journal_is_emptied_after_a_restart(void **state)
     (void)state;
     options.max_bytes = 4 * RIG_SEGMENT_BYTES;
     int64_t taken = fill(&options);
-    start_again(&options, 2);
+    start_again();
+    options = rig_options(sim, 2);
     options.max_bytes = 4 * RIG_SEGMENT_BYTES;
     rig_open(&rig, &options, sim);
     rig_recover(&rig);
@@ -78,7 +70,8 @@ static void a_journal_on_a_full_disk_is_emptied_after_a_restart(void **state)
     rig_open(&rig, &options, sim);
     append(0, 5000);
     rig_commit(&rig);
-    start_again(&options, 2);
+    start_again();
+    options = rig_options(sim, 2);
     options.min_free_bytes = 1000000;
     sim_disk_set_free_bytes(sim, options.min_free_bytes - 1);
     rig_open(&rig, &options, sim);
@@ -99,7 +92,8 @@ static void many_starts_do_not_fill_it(void **state)
         rig_recover(&rig);
         append(0, 100);
         assert_int_equal(rig_commit(&rig), STATUS_OK);
-        start_again(&options, boot);
+        start_again();
+        options = rig_options(sim, (uint8_t)(boot + 1));
         options.max_bytes = 8 * RIG_SEGMENT_BYTES;
     }
     rig_open(&rig, &options, sim);
