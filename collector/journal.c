@@ -185,6 +185,20 @@ static struct segment *active_of(struct journal *journal)
 void journal_retire_active(struct journal *journal)
 {
     journal->has_active = false;
+    journal->has_emptied = true; /* perhaps: the next upkeep looks */
+}
+
+size_t journal_find_segment(const struct journal *journal, journal_position position)
+{
+    size_t low = 0, high = journal->segment_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (journal->segments[middle].below > position)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
 }
 
 /* The numbers before the first frame that is not written: those of the end, less what is in memory. */
@@ -217,6 +231,7 @@ static enum status roll(struct journal *journal, wall_ms now_wall, mono_ms now)
         return journal->state == STATUS_OK ? STATUS_UNAVAILABLE : journal->state;
     journal->has_spare = false;
     journal->has_active = true;
+    journal->open_count++;
     struct segment *segment = journal_add_segment(journal, &journal->spare);
     segment->first = segment->below = journal->written;
     segment->opened = now;
@@ -419,8 +434,8 @@ static int64_t oldest_written_ms(const struct journal *journal)
         return journal->window[first % JOURNAL_MAX_READ_AHEAD];
     if (first == journal->unread && first < journal->next)
         return journal->unread_written.ms;
-    for (size_t i = 0; i < journal->segment_count; i++)
-        if (journal->segments[i].below > first && journal->segments[i].frames > 0)
+    for (size_t i = journal_find_segment(journal, first); i < journal->segment_count; i++)
+        if (journal->segments[i].frames > 0)
             return journal->segments[i].first_written.ms;
     return 0;
 }

@@ -19,7 +19,8 @@ bool journal_sync_begin(struct journal *journal, struct journal_sync *sync)
     if (journal->is_syncing)
         return false;
     *sync = (struct journal_sync){.disk = journal->options.disk};
-    for (size_t i = 0; i < journal->segment_count && sync->count < JOURNAL_MAX_SYNC_FILES; i++) {
+    size_t first = journal_find_segment(journal, journal->durable);
+    for (size_t i = first; i < journal->segment_count && sync->count < JOURNAL_MAX_SYNC_FILES; i++) {
         const struct segment *segment = &journal->segments[i];
         if (!segment->is_own || segment->end == segment->durable)
             continue;
@@ -41,11 +42,16 @@ void journal_sync_run(struct journal_sync *sync)
 
 static size_t index_of(const struct journal *journal, uint64_t number)
 {
-    size_t i = 0;
-    while (i < journal->segment_count && journal->segments[i].number != number)
-        i++;
-    MUST(i < journal->segment_count);
-    return i;
+    size_t low = 0, high = journal->segment_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (journal->segments[middle].number >= number)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    MUST(low < journal->segment_count && journal->segments[low].number == number);
+    return low;
 }
 
 static void note_durable(struct journal *journal, struct segment *segment, uint64_t bytes,
@@ -107,13 +113,17 @@ static bool is_active(const struct journal *journal, size_t index)
 /* Files of ours that get no more frames and no more sync. */
 static void collect_closes(struct journal *journal, struct journal_upkeep *upkeep)
 {
-    for (size_t i = 0; i < journal->segment_count && upkeep->close_count < JOURNAL_MAX_CLOSES; i++) {
-        struct segment *segment = &journal->segments[i];
-        bool is_needed = is_active(journal, i) || journal->is_syncing || segment->end != segment->durable;
-        if (!segment->is_own || segment->file == NO_FILE || is_needed)
+    size_t to_see = journal->is_syncing ? 0 : journal->open_count;
+    for (size_t i = journal->segment_count; to_see > 0 && upkeep->close_count < JOURNAL_MAX_CLOSES;) {
+        struct segment *segment = &journal->segments[--i];
+        if (segment->file == NO_FILE)
+            continue;
+        to_see--;
+        if (is_active(journal, i) || segment->end != segment->durable)
             continue;
         upkeep->closes[upkeep->close_count++] = segment->file;
         segment->file = NO_FILE;
+        journal->open_count--;
     }
 }
 
@@ -122,25 +132,48 @@ bool journal_may_keep(const struct journal *journal, uint64_t bytes)
     return journal->quarantine_bytes + bytes <= journal->options.max_bytes / QUARANTINE_SHARE;
 }
 
+/* No frame of ours is in it and none will be. */
+static bool is_emptied(const struct journal *journal, size_t index)
+{
+    const struct segment *segment = &journal->segments[index];
+    return segment->is_own && segment->first == segment->below && !is_active(journal, index);
+}
+
+/* The last one of ours tells the next start where our streams end. */
+static bool may_go(const struct journal *journal, size_t index)
+{
+    const struct segment *segment = &journal->segments[index];
+    bool is_last_of_ours = segment->is_own && index + 1 == journal->segment_count;
+    bool is_done = segment->below <= journal->first_pending && !is_last_of_ours;
+    return segment->file == NO_FILE && (is_done || is_emptied(journal, index));
+}
+
 /* The first one, when all of it is acknowledged: they go in their order, one by one and each made durable, so
- * that what comes back after a power loss is never an older one without those behind it. An empty one of ours
- * may go before its turn: no number is in it. */
+ * that what comes back after a power loss is never an older one without those behind it. An emptied one may
+ * go before its turn: no number is in it. */
+static size_t find_removal(struct journal *journal)
+{
+    size_t index = 0;
+    if (!journal->has_emptied || may_go(journal, 0))
+        return 0;
+    while (index < journal->segment_count && !is_emptied(journal, index))
+        index++;
+    journal->has_emptied = index < journal->segment_count;
+    return journal->has_emptied ? index : 0;
+}
+
 static void choose_removal(struct journal *journal, struct journal_upkeep *upkeep)
 {
-    for (size_t i = 0; i < journal->segment_count; i++) {
-        const struct segment *segment = &journal->segments[i];
-        bool is_turn = i == 0 || (segment->is_own && segment->first == segment->below);
-        if (journal->is_recovering || !is_turn || is_active(journal, i) ||
-            segment->below > journal->first_pending || (segment->is_own && segment->file != NO_FILE))
-            continue;
-        if (segment->is_own && i + 1 == journal->segment_count && segment->first < segment->below)
-            continue;
-        upkeep->removes = true;
-        upkeep->remove_number = segment->number;
-        upkeep->quarantines =
-            segment->is_newer || (segment->is_damaged && journal_may_keep(journal, segment->bytes));
+    if (journal->is_recovering || journal->segment_count == 0)
         return;
-    }
+    size_t index = find_removal(journal);
+    if (!may_go(journal, index))
+        return;
+    const struct segment *segment = &journal->segments[index];
+    upkeep->removes = true;
+    upkeep->remove_number = segment->number;
+    upkeep->quarantines =
+        segment->is_newer || (segment->is_damaged && journal_may_keep(journal, segment->bytes));
 }
 
 /* The mark without which nothing is handed out: a journal that is full could not be emptied without it. */

@@ -58,7 +58,9 @@ struct journal {
 
     struct segment *segments; /* in the order of their numbers and of their entries */
     size_t segment_count, segment_capacity;
-    bool has_active; /* the last segment takes frames */
+    size_t open_count; /* of segments: files of ours that are open, near the end */
+    bool has_emptied;  /* one of ours may hold no frame and never will */
+    bool has_active;   /* the last segment takes frames */
     bool has_spare;
     struct segment spare;
     uint64_t next_number;
@@ -104,6 +106,8 @@ journal_position journal_end(const struct journal *journal);
 /* The last segment takes no more frames. */
 void journal_retire_active(struct journal *journal);
 struct segment *journal_add_segment(struct journal *journal, const struct segment *segment);
+/* The index of the first one that ends behind the position; segment_count: none does. */
+size_t journal_find_segment(const struct journal *journal, journal_position position);
 void journal_remove_segment(struct journal *journal, size_t index);
 void journal_close_reader(struct journal *journal);
 /* Reads the folder: old segments, what lies in quarantine. */

@@ -48,10 +48,10 @@ void journal_close_reader(struct journal *journal)
 
 static struct segment *find_segment(struct journal *journal, journal_position position)
 {
-    for (size_t i = 0; i < journal->segment_count; i++)
-        if (position >= journal->segments[i].first && position < journal->segments[i].below)
-            return &journal->segments[i];
-    return NULL;
+    size_t index = journal_find_segment(journal, position);
+    return index < journal->segment_count && position >= journal->segments[index].first
+               ? &journal->segments[index]
+               : NULL;
 }
 
 /* The reader stands at or before this frame of the segment. */

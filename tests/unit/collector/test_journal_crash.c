@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Power loss and kill -9 at random moments of random lives of a journal, on a disk that drops, tears and
- * reorders what is not synced, and in every third life fails as well.
+ * reorders what is not synced, and in every third life fails as well; in every third it is soon full.
  *
  * Each crash state is recovered twice. No hit that was durable (after a kill: written) and not acknowledged
  * may be missing; no hit may come that was not appended, or with another text; what is announced as lost is
@@ -47,6 +47,7 @@ struct handed {
 struct life {
     struct choice choice;
     bool has_faults;
+    uint64_t max_bytes;
     struct sim_disk *sim;
     struct rig rig;
     int boot; /* of the present process: 0 … */
@@ -74,7 +75,7 @@ static int fault(void *context, enum sim_call call)
 {
     struct life *life = context;
     static const int results[][4] = {
-        [SIM_OPEN] = {-EINTR, -EMFILE, -EINTR, -ENOSPC},
+        [SIM_OPEN] = {-EINTR, -EMFILE, -ENFILE, -ENOMEM},
         [SIM_PREALLOCATE] = {-ENOSPC, -EINTR, -EIO, -ENOSPC},
         [SIM_WRITE] = {SIM_SHORT, -ENOSPC, -EINTR, -EIO},
         [SIM_READ] = {SIM_SHORT, -EINTR, SIM_SHORT, -EINTR},
@@ -173,6 +174,7 @@ static uint64_t recover(struct life *life, struct sim_disk *disk, uint8_t boot)
     struct found *found = must_calloc(1, sizeof(*found));
     struct journal_options options = rig_options(disk, boot);
     struct journal_entry entry;
+    options.max_bytes = life->max_bytes;
     struct rig rig;
     rig_open(&rig, &options, disk);
     rig_recover(&rig);
@@ -299,6 +301,7 @@ static void start(struct life *life)
 {
     struct journal_options options = rig_options(life->sim, (uint8_t)(life->boot + 1));
     options.hands_out_unsynced = choice_one_in(&life->choice, 3);
+    options.max_bytes = life->max_bytes;
     life->handed_count = 0;
     rig_open(&life->rig, &options, life->sim);
     sim_disk_set_fault(life->sim, fault, life);
@@ -320,6 +323,7 @@ static void live(struct life *life)
 {
     life->choice = choice_seeded(seed);
     life->has_faults = choice_one_in(&life->choice, 3);
+    life->max_bytes = (choice_one_in(&life->choice, 3) ? 3 : 64) * (uint64_t)RIG_SEGMENT_BYTES;
     life->sim = sim_disk_new(&life->choice);
     for (life->boot = 0; life->boot < BOOTS; life->boot++) {
         start(life);
