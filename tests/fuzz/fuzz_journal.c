@@ -13,7 +13,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { CHANGE = 6, HITS = 24, MAX_IMAGE = 1 << 20 };
+enum { CHANGE = 6, HITS = 34 /* two segments */, MAX_IMAGE = 1 << 20 };
 
 #define FIRST  "0000000000000001.segment"
 #define SECOND "0000000000000002.segment"
@@ -30,8 +30,7 @@ static void write_good_ones(struct sim_disk *sim)
     struct rig rig;
     rig_open(&rig, &options, sim);
     for (int i = 0; i < HITS; i++) {
-        MUST(rig_append(&rig, i % RIG_PARTITIONS, (size_t)i * 333, &position) == STATUS_OK);
-        rig.now.ms += i == HITS / 2 ? options.roll_age_ms : 0;
+        MUST(rig_append(&rig, i % RIG_PARTITIONS, (size_t)i * 240, &position) == STATUS_OK);
         MUST(rig_commit(&rig) == STATUS_OK);
     }
     rig_close(&rig);
