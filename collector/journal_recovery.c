@@ -207,33 +207,50 @@ static void show(const struct journal *journal, const struct segment *segment, c
                                                         });
 }
 
+/* A number that later segments do not know of: its sync failed, and the process ended before it was written
+ * again. It makes the stream longer, and what is missing before it will never come. */
+static void take_stray(struct journal *journal, struct segment *segment, const struct frame *frame)
+{
+    int64_t *last = &segment->boot->last[frame->partition];
+    if (frame->seq <= *last)
+        return;
+    add_gap(journal, segment, (struct gap){frame->partition, *last + 1, frame->seq - 1});
+    *last = frame->seq;
+}
+
+static void take_number(struct journal *journal, struct segment *segment, const struct frame *frame)
+{
+    int64_t *seen = &journal->seen[frame->partition], before = segment->boot->before[frame->partition];
+    add_gap(journal, segment, (struct gap){frame->partition, *seen + 1, smaller(frame->seq - 1, before)});
+    if (frame->seq > *seen)
+        *seen = frame->seq;
+    if (frame->seq > before)
+        take_stray(journal, segment, frame);
+}
+
 static void take_frame(struct journal *journal, struct segment *segment, const struct frame *frame)
 {
-    int64_t *seen = &journal->seen[frame->partition];
     if (segment->frames++ == 0)
         segment->first_written = frame->written;
     journal->figures.recovered++;
     show(journal, segment, frame);
-    if (frame->kind == FRAME_MARK) {
+    if (frame->kind == FRAME_MARK)
         segment->boot->is_marked = true;
-        return;
-    }
-    int64_t to = smaller(frame->seq - 1, segment->boot->before[frame->partition]);
-    add_gap(journal, segment, (struct gap){frame->partition, *seen + 1, to});
-    if (frame->seq > *seen)
-        *seen = frame->seq;
+    else
+        take_number(journal, segment, frame);
 }
 
+/* The last segment of a boot says where its streams end; each one says what the one before it must have. */
 static void close_gaps(struct journal *journal, struct segment *segment)
 {
     struct boot *boot = segment->boot;
     const struct segment_header *header = reader_header(journal->reader);
     for (int i = 0; i < boot->partitions; i++) {
-        if (boot->before[i] != INT64_MAX)
+        if (boot->before[i] == INT64_MAX)
+            boot->last[i] = journal->seen[i];
+        else
             add_gap(journal, segment, (struct gap){i, journal->seen[i] + 1, boot->before[i]});
         boot->before[i] = smaller(boot->before[i], header->last[i]);
-        if (journal->seen[i] > boot->last[i])
-            boot->last[i] = journal->seen[i];
     }
 }
 
