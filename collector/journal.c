@@ -248,6 +248,16 @@ static enum status roll(struct journal *journal, wall_ms now_wall, mono_ms now)
 
 /* --- appending --- */
 
+uuid journal_boot(const struct journal *journal)
+{
+    return journal->own.id;
+}
+
+journal_position journal_next(const struct journal *journal)
+{
+    return journal->next;
+}
+
 int64_t journal_next_seq(const struct journal *journal, int partition)
 {
     MUST(partition >= 0 && partition < journal->own.partitions);
@@ -307,12 +317,13 @@ enum status journal_append(struct journal *journal, const struct frame *hit, jou
     return STATUS_OK;
 }
 
-void journal_start_publishing(struct journal *journal, wall_ms now)
+bool journal_start_publishing(struct journal *journal, wall_ms now)
 {
     if (journal->has_mark || journal->unsynced_bytes + FRAME_HEAD_BYTES > journal->options.max_unsynced_bytes)
-        return;
+        return false;
     journal->mark = put(journal, &(struct frame){.kind = FRAME_MARK, .written = now});
     journal->has_mark = true;
+    return true;
 }
 
 void journal_finish(struct journal *journal)
@@ -417,6 +428,11 @@ journal_position journal_written(const struct journal *journal)
 journal_position journal_durable(const struct journal *journal)
 {
     return journal->durable;
+}
+
+journal_position journal_confirmed(const struct journal *journal)
+{
+    return journal->is_recovering ? 0 : journal->first_pending;
 }
 
 size_t journal_unsynced_bytes(const struct journal *journal)

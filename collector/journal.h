@@ -120,6 +120,10 @@ enum status journal_recover(struct journal *journal) MUST_CHECK;
 
 /* --- appending --- */
 
+/* The boot of the options. */
+uuid journal_boot(const struct journal *journal);
+/* The position that the next entry gets. */
+journal_position journal_next(const struct journal *journal);
 /* The number of the next hit of this partition: to be encoded into the value. Used up by journal_append
  * alone. */
 int64_t journal_next_seq(const struct journal *journal, int partition);
@@ -136,6 +140,8 @@ enum status journal_flush(struct journal *journal, wall_ms now_wall, mono_ms now
 /* Below these everything is written, durable. */
 journal_position journal_written(const struct journal *journal);
 journal_position journal_durable(const struct journal *journal);
+/* Below this everything is acknowledged; 0 until recovery is done. */
+journal_position journal_confirmed(const struct journal *journal);
 size_t journal_unsynced_bytes(const struct journal *journal);
 
 /* --- what must not run on the loop --- */
@@ -184,9 +190,9 @@ void journal_upkeep_done(struct journal *journal, const struct journal_upkeep *u
 
 /* --- reading --- */
 
-/* Once, when the publisher is about to hand out its first entry: writes a mark, and journal_read gives no
- * hits of this process before it is durable. Harmless when repeated. */
-void journal_start_publishing(struct journal *journal, wall_ms now);
+/* When the publisher is about to hand out its first entry: writes a mark (true: now, it wants a flush and a
+ * sync), and journal_read gives nothing before it is durable. Harmless when repeated. */
+bool journal_start_publishing(struct journal *journal, wall_ms now);
 /* The next entry not yet given and not acknowledged; its slices are valid until the next call. AGAIN: call
  * again, there is more to search; NOT_FOUND: nothing now; FULL: JOURNAL_MAX_READ_AHEAD; UNAVAILABLE: a file
  * cannot be opened just now. */
@@ -195,6 +201,8 @@ enum status journal_read(struct journal *journal, struct journal_entry *entry) M
 void journal_acknowledge(struct journal *journal, journal_position position);
 /* journal_read begins again with the first that is not acknowledged, leaving out those that are. */
 void journal_rewind(struct journal *journal);
+/* All that was appended, all that was found, and the ends of finished streams are acknowledged. */
+bool journal_is_drained(const struct journal *journal);
 /* Keeps a value that Kafka refused for good, as a line of quarantine/refused, for people to look at. The
  * caller then announces it as skipped and acknowledges its position. FULL: JOURNAL_MAX_REFUSED_BYTES, or the
  * quarantine has a quarter of max_bytes. */

@@ -31,6 +31,11 @@ void journal_acknowledge(struct journal *journal, journal_position position)
         journal->first_pending++;
 }
 
+bool journal_is_drained(const struct journal *journal)
+{
+    return !journal->is_recovering && journal->first_pending == journal_end(journal);
+}
+
 void journal_rewind(struct journal *journal)
 {
     journal->read = journal->first_pending;
