@@ -6,12 +6,16 @@
  *   capture_beacon …     = beacon_read | page_read_form | mirror_read         400, 415
  *                          -> origin -> client_find -> visit_read
  *                          -> stamp_hit for each (url_host, sites_has)        400, 403
- *   intake_take          = ready? room? -> for each: seen_add -> numbering_fill -> hit_encode
- *                          -> publisher_send                                  503
- *   publisher            = producer_send … on_wake -> on_report -> intake_on_settled
- *   intake_on_settled    = seen_settle -> the last one of a request: replies_taken   204, 503
- * A fatal producer: publisher.start_anew -> intake_on_reset (all in flight: 503) -> another producer.
- * The end: listeners stop -> publisher_close -> admin_stop -> on_stopped. */
+ *   intake_take          = room? -> for each: seen_add -> hit_encode -> journal_append          503
+ *   keeper, once a turn  = journal_flush -> sync (pool) -> upkeep (pool) -> on_progress
+ *   on_progress          = intake_answer                                      204, 503 when it takes too long
+ *                          -> publisher_fill
+ * and on to Kafka:
+ *   publisher_fill       = while there is room: journal_read -> producer_send
+ *   on_report            = journal_acknowledge -> keeper_wake                 a producer that fails: another
+ * one, journal_rewind The end: listeners stop -> keeper_drain (deadline) -> publisher_close -> keeper_close
+ * -> admin_stop -> on_stopped. What Kafka has not confirmed by then stays in the journal for the next start.
+ */
 #include "collector/collector.h"
 
 #include <stdlib.h>
@@ -20,13 +24,14 @@
 #include "base/log.h"
 #include "collector/capture.h"
 #include "collector/intake.h"
+#include "collector/keeper.h"
 #include "collector/metrics.h"
 #include "collector/publisher.h"
 #include "collector/script.h"
 
 enum {
-    STOP_ANSWER_MS = 10000, /* for what is in flight when we are told to stop … */
-    STOP_FLUSH_MS = 5000,   /* … and for what was answered when it was queued */
+    STOP_ANSWER_MS = 10000, /* for requests that wait when we are told to stop … */
+    STOP_DRAIN_MS = 5000,   /* … and for what Kafka has not confirmed */
 };
 
 struct collector {
@@ -40,6 +45,7 @@ struct collector {
     ip_range trusted[COLLECTOR_MAX_TRUSTED];
     size_t trusted_count;
     struct intake *intake;
+    struct keeper *keeper;
     struct publisher *publisher;
     struct capture *capture;
     struct http_server *public_listener;
@@ -88,6 +94,43 @@ enum status collector_set_sites(struct collector *collector, slice hosts, struct
     return STATUS_OK;
 }
 
+static void on_found(void *context, const struct journal_entry *entry)
+{
+    struct collector *collector = context;
+    intake_found(collector->intake, entry);
+}
+
+static void on_progress(void *context)
+{
+    struct collector *collector = context;
+    intake_answer(collector->intake);
+    publisher_fill(collector->publisher);
+}
+
+static enum status start_keeper(struct collector *collector, struct why *why)
+{
+    const struct collector_settings *values = collector->values;
+    collector->keeper = keeper_open(
+        &(struct keeper_options){
+            .loop = collector->loop,
+            .directory = values->journal_directory,
+            .topic = values->kafka_topic,
+            .partitions = (int)values->kafka_partitions,
+            .max_bytes = (uint64_t)values->journal_max_bytes,
+            .min_free_bytes = (uint64_t)values->journal_min_free_bytes,
+            .syncs_at_once = values->journal_ack == ACK_DISK,
+            .publishes_unsynced = values->journal_ack != ACK_DISK,
+            .on_found = on_found,
+            .on_progress = on_progress,
+            .context = collector,
+        },
+        why);
+    if (!collector->keeper)
+        return STATUS_UNAVAILABLE;
+    intake_connect(collector->intake, collector->keeper);
+    return STATUS_OK;
+}
+
 static enum status start_publisher(struct collector *collector, struct why *why)
 {
     const struct collector_settings *values = collector->values;
@@ -98,15 +141,10 @@ static enum status start_publisher(struct collector *collector, struct why *why)
             .topic = values->kafka_topic,
             .partitions = (int)values->kafka_partitions,
             .settings = collector->settings,
-            .on_settled = intake_on_settled,
-            .on_reset = intake_on_reset,
-            .context = collector->intake,
+            .keeper = collector->keeper,
         },
         why);
-    if (!collector->publisher)
-        return STATUS_MALFORMED;
-    intake_connect(collector->intake, collector->publisher);
-    return STATUS_OK;
+    return collector->publisher ? STATUS_OK : STATUS_MALFORMED;
 }
 
 /* What the handlers need. */
@@ -121,7 +159,8 @@ static enum status start_inside(struct collector *collector, struct why *why)
         return status;
     collector->intake = intake_new(&(struct intake_options){
         .partitions = (int)values->kafka_partitions,
-        .waits_for_kafka = values->journal_ack == ACK_KAFKA,
+        .ack = (enum collector_ack)values->journal_ack,
+        .max_requests = (size_t)values->http_limits.max_connections,
         .replies = &collector->replies,
         .metrics = &collector->metrics,
     });
@@ -131,7 +170,8 @@ static enum status start_inside(struct collector *collector, struct why *why)
         .intake = collector->intake,
         .metrics = &collector->metrics,
     });
-    return start_publisher(collector, why);
+    status = start_keeper(collector, why);
+    return status == STATUS_OK ? start_publisher(collector, why) : status;
 }
 
 static enum status start_listeners(struct collector *collector, struct why *why)
@@ -162,26 +202,38 @@ static enum status start_listeners(struct collector *collector, struct why *why)
     return collector->mirror_listener ? STATUS_OK : STATUS_UNAVAILABLE;
 }
 
+static bool takes_hits(const struct collector *collector)
+{
+    enum status status = journal_has_room(keeper_journal(collector->keeper), 1);
+    return status == STATUS_OK;
+}
+
 static bool is_ready(void *context, const char **reason)
 {
     const struct collector *collector = context;
     *reason = "the collector is stopping";
-    return !collector->is_stopping && publisher_is_ready(collector->publisher, reason);
+    if (collector->is_stopping)
+        return false;
+    *reason =
+        "the journal takes no hits: journal.directory is full or cannot be written; its log lines say more";
+    return takes_hits(collector) && publisher_is_ready(collector->publisher, reason);
 }
 
 static void write_metrics(void *context, struct buf *out)
 {
     struct collector *collector = context;
-    struct publisher_counters counters = publisher_counters(collector->publisher);
-    int64_t *values = collector->metrics.values;
-    const char *reason;
-    values[METRIC_IN_FLIGHT_BYTES] = counters.in_flight_bytes;
-    values[METRIC_PRODUCERS] = counters.producers_total;
-    values[METRIC_KAFKA_READY] = publisher_is_ready(collector->publisher, &reason);
+    if (keeper_journal(collector->keeper)) {
+        struct journal_figures figures;
+        journal_figures(keeper_journal(collector->keeper), wall_now(), &figures);
+        struct keeper_counters keeper = keeper_counters(collector->keeper);
+        metrics_take_journal(&collector->metrics, &figures, &keeper);
+    }
+    struct publisher_counters publisher = publisher_counters(collector->publisher);
+    metrics_take_publisher(&collector->metrics, &publisher);
     intake_write_metrics(collector->intake);
     metrics_take_http(&collector->metrics, http_server_counters(collector->public_listener),
                       collector->mirror_listener ? http_server_counters(collector->mirror_listener) : NULL);
-    metric_write(out, metrics_rows, values, METRICS_COUNT);
+    metric_write(out, metrics_rows, collector->metrics.values, METRICS_COUNT);
 }
 
 enum status collector_start(struct collector *collector, struct why *why)
@@ -218,17 +270,35 @@ static void on_admin_stopped(void *context)
     collector->on_stopped(collector->stopped_context);
 }
 
-static void on_publisher_closed(void *context)
+static void on_keeper_closed(void *context)
 {
     struct collector *collector = context;
-    int64_t lost = collector->metrics.values[METRIC_HITS_LOST];
-    if (lost > 0)
-        log_warning(&collector->log, "hits_lost", "%lld hits that were answered 204 did not reach Kafka",
-                    (long long)lost);
     if (collector->admin)
         admin_stop(collector->admin, on_admin_stopped, collector);
     else
         on_admin_stopped(collector);
+}
+
+static void on_publisher_closed(void *context)
+{
+    struct collector *collector = context;
+    if (collector->keeper)
+        keeper_close(collector->keeper, on_keeper_closed, collector);
+    else
+        on_keeper_closed(collector);
+}
+
+static void on_drained(void *context)
+{
+    struct collector *collector = context;
+    struct journal_figures figures;
+    journal_figures(keeper_journal(collector->keeper), wall_now(), &figures);
+    if (!journal_is_drained(keeper_journal(collector->keeper)))
+        log_warning(
+            &collector->log, "journal_kept",
+            "%lld entries that Kafka has not confirmed stay in the journal: the next start sends them",
+            (long long)figures.pending);
+    publisher_close(collector->publisher, on_publisher_closed, collector);
 }
 
 static void on_listener_stopped(void *context)
@@ -237,7 +307,7 @@ static void on_listener_stopped(void *context)
     if (--collector->listeners_left > 0)
         return;
     if (collector->publisher)
-        publisher_close(collector->publisher, STOP_FLUSH_MS, on_publisher_closed, collector);
+        keeper_drain(collector->keeper, STOP_DRAIN_MS, on_drained, collector);
     else
         on_publisher_closed(collector);
 }
@@ -270,6 +340,7 @@ void collector_free(struct collector **collector)
         http_server_free(&freed->mirror_listener);
     admin_free(&freed->admin);
     publisher_free(&freed->publisher);
+    keeper_free(&freed->keeper);
     capture_free(&freed->capture);
     intake_free(&freed->intake);
     sites_free(&freed->sites);

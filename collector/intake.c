@@ -5,45 +5,44 @@
 #include <stdlib.h>
 
 #include "base/http/http.h"
-#include "collector/flights.h"
+#include "collector/keeper.h"
 #include "collector/metrics.h"
-#include "collector/numbering.h"
-#include "collector/publisher.h"
 #include "collector/replies.h"
 #include "collector/seen.h"
+#include "collector/waiting.h"
 #include "proto/partition.h"
 
 enum {
     SEEN_MAX_IDS = 1024 * 1024,
     SEEN_KEEP_MS = 10 * 60 * 1000,
-    MAX_FLIGHTS = PUBLISHER_MAX_HITS + 16384, /* hits, and repeats that wait for one */
+    WAIT_DISK_MS = 5000,   /* nginx holds back a connection until its mirrored request is answered */
+    WAIT_KAFKA_MS = 20000, /* less than the answer deadline of the HTTP server: the sender hears our reason */
+};
+
+/* A level of safety, and who waits for it. */
+struct level {
+    enum collector_ack ack;
+    struct waiting *waiting;
 };
 
 struct intake {
     struct intake_options options;
-    struct publisher *publisher;
+    struct keeper *keeper;
+    struct journal *journal;
     struct seen *seen;
-    struct flights *flights;
-    struct numbering *numbering;
-    uint32_t generation; /* of producers */
+    struct level pages;
+    struct level mirror;
     char value[HIT_MAX_BYTES];
 };
-
-/* In request->handler_data[0]; the other is for replies. */
-struct wait {
-    uint32_t outstanding; /* deliveries, and one for intake_take itself */
-    uint16_t source;      /* enum hit_source */
-    uint16_t status;      /* enum status: the first thing that went wrong */
-};
-_Static_assert(sizeof(struct wait) == sizeof(((struct http_request *)NULL)->handler_data[0]), "fits");
 
 struct intake *intake_new(const struct intake_options *options)
 {
     struct intake *intake = must_calloc(1, sizeof(*intake));
     intake->options = *options;
     intake->seen = seen_new(SEEN_MAX_IDS, SEEN_KEEP_MS);
-    intake->flights = flights_new(MAX_FLIGHTS);
-    intake->numbering = numbering_new(options->partitions);
+    intake->pages = (struct level){options->ack, waiting_new(options->max_requests)};
+    enum collector_ack mirror_ack = options->ack == ACK_KAFKA ? ACK_DISK : options->ack;
+    intake->mirror = (struct level){mirror_ack, waiting_new(options->max_requests)};
     return intake;
 }
 
@@ -52,201 +51,148 @@ void intake_free(struct intake **intake)
     if (!*intake)
         return;
     seen_free(&(*intake)->seen);
-    flights_free(&(*intake)->flights);
-    numbering_free(&(*intake)->numbering);
+    waiting_free(&(*intake)->pages.waiting);
+    waiting_free(&(*intake)->mirror.waiting);
     free(*intake);
     *intake = NULL;
 }
 
-void intake_connect(struct intake *intake, struct publisher *publisher)
+void intake_connect(struct intake *intake, struct keeper *keeper)
 {
-    intake->publisher = publisher;
+    intake->keeper = keeper;
+    intake->journal = keeper_journal(keeper);
 }
 
-/* --- waiting --- */
+/* --- what earlier starts have left --- */
 
-static struct wait *wait_of(struct http_request *request)
+void intake_found(struct intake *intake, const struct journal_entry *entry)
 {
-    return (struct wait *)&request->handler_data[0];
-}
-
-static void refuse(struct intake *intake, struct http_request *request, enum status status,
-                   const char *reason)
-{
-    enum metrics_place place = status == STATUS_FULL ? METRIC_REFUSED_FULL : METRIC_REFUSED_UNAVAILABLE;
-    intake->options.metrics->values[place]++;
-    replies_refuse(intake->options.replies, request, status, reason);
-}
-
-/* One of the things the request waits for has come to pass; the last one answers it. */
-static void let_go(struct intake *intake, struct http_request *request, enum status status)
-{
-    struct wait *wait = wait_of(request);
-    if (wait->status == STATUS_OK)
-        wait->status = (uint16_t)status;
-    MUST(wait->outstanding > 0);
-    if (--wait->outstanding > 0)
+    char memory[HIT_MAX_BYTES];
+    struct buf scratch;
+    struct hit hit;
+    /* On disk; confirmed when all that is old is. */
+    journal_position position = JOURNAL_FIRST_OWN - 1;
+    int64_t age_ms = wall_now().ms - entry->written.ms;
+    if (age_ms < 0 || age_ms >= SEEN_KEEP_MS || seen_count(intake->seen) == SEEN_MAX_IDS)
         return;
-    if (wait->status == STATUS_OK)
-        replies_taken(intake->options.replies, request, (enum hit_source)wait->source);
-    else if (wait->status == STATUS_FULL)
-        refuse(intake, request, (enum status)wait->status, "too many hits are on their way: send it again");
-    else
-        refuse(intake, request, (enum status)wait->status, "Kafka did not confirm in time: send it again");
-}
-
-/* Does the reply wait for Kafka? */
-static bool is_waiting(const struct intake *intake, enum hit_source source)
-{
-    return intake->options.waits_for_kafka && source != HIT_MIRROR;
+    buf_init(&scratch, memory, sizeof(memory));
+    if (hit_decode(entry->value, &scratch, &hit) == HIT_GOOD)
+        (void)seen_add(intake->seen, hit.id, (mono_ms){mono_now().ms - age_ms}, &position);
 }
 
 /* --- taking --- */
 
-static enum status publish(struct intake *intake, uint32_t ticket, struct hit *hit)
+static void refuse(struct intake *intake, struct http_request *request, enum metrics_place place,
+                   const char *reason)
+{
+    enum status status = place == METRIC_REFUSED_FULL ? STATUS_FULL : STATUS_UNAVAILABLE;
+    intake->options.metrics->values[place]++;
+    replies_refuse(intake->options.replies, request, status, reason);
+}
+
+static void refuse_untaken(struct intake *intake, struct http_request *request, enum status status)
+{
+    if (status == STATUS_FULL)
+        refuse(intake, request, METRIC_REFUSED_FULL, "the journal has no room: send it again");
+    else
+        refuse(intake, request, METRIC_REFUSED_UNAVAILABLE, "the journal takes no hits now: send it again");
+}
+
+/* There is room. */
+static void append(struct intake *intake, struct hit *hit)
 {
     char key_text[PARTITION_KEY_MAX];
     slice key = {key_text, partition_key_write(hit->host, hit->ip, key_text)};
     int partition = partition_of_key(key, intake->options.partitions);
     struct buf value;
+    journal_position position;
+    hit->has_stream = true;
+    hit->stream = (struct hit_stream){.boot = journal_boot(intake->journal), .partition = partition};
+    hit->seq = journal_next_seq(intake->journal, partition);
     buf_init(&value, intake->value, sizeof(intake->value));
-    numbering_fill(intake->numbering, partition, hit);
     hit_encode(hit, &value);
     MUST(!value.overflowed);
-    enum status status = publisher_send(intake->publisher, partition, key, buf_slice(&value), ticket);
-    if (status == STATUS_OK)
-        numbering_confirm(intake->numbering, partition);
-    return status;
-}
-
-static void hold(struct flight *flight, enum flight_state state, struct http_request *request, bool waits)
-{
-    flight->state = state;
-    flight->request = waits ? request : NULL;
-    if (waits)
-        wait_of(request)->outstanding++;
-}
-
-/* The hit of this id is on its way already, under the holder's ticket. */
-static void join(struct intake *intake, uint32_t ticket, uint32_t holder, struct http_request *request)
-{
-    struct flight *flight = flights_at(intake->flights, ticket);
-    struct flight *sent = flights_at(intake->flights, holder);
-    hold(flight, FLIGHT_WAITING, request, true);
-    flight->next = sent->next;
-    sent->next = ticket;
-}
-
-static enum status send_new(struct intake *intake, uint32_t ticket, struct http_request *request,
-                            struct hit *hit)
-{
-    struct flight *flight = flights_at(intake->flights, ticket);
-    enum status status = publish(intake, ticket, hit);
-    if (status != STATUS_OK) {
-        if (flight->has_given_id)
-            seen_forget(intake->seen, flight->id, ticket);
-        flights_give_back(intake->flights, ticket);
-        return status;
-    }
-    flight->generation = intake->generation;
-    hold(flight, FLIGHT_SENT, request, is_waiting(intake, hit->source));
+    const struct frame frame = {FRAME_HIT, partition, hit->seq, hit->received_time, key, buf_slice(&value)};
+    MUST(journal_append(intake->journal, &frame, &position) == STATUS_OK);
     metrics_count_taken(intake->options.metrics, hit->source);
-    return STATUS_OK;
 }
 
-static enum status take_one(struct intake *intake, struct http_request *request, struct stamped *stamped)
+/* The position that must be safe before this hit is. */
+static journal_position take_one(struct intake *intake, struct stamped *stamped)
 {
-    uint32_t ticket = flights_take(intake->flights), holder = ticket;
-    if (ticket == NO_TICKET)
-        return STATUS_FULL;
-    struct flight *flight = flights_at(intake->flights, ticket);
-    flight->id = stamped->hit.id;
-    flight->has_given_id = stamped->has_given_id;
-    enum seen_state state = SEEN_NEW;
-    if (stamped->has_given_id)
-        state = seen_add(intake->seen, flight->id, mono_now(), &holder);
-    if (state == SEEN_NEW)
-        return send_new(intake, ticket, request, &stamped->hit);
-    intake->options.metrics->values[METRIC_HITS_REPEATED]++;
-    if (state == SEEN_PENDING && is_waiting(intake, stamped->hit.source))
-        join(intake, ticket, holder, request);
+    journal_position position = journal_next(intake->journal);
+    if (stamped->has_given_id && !seen_add(intake->seen, stamped->hit.id, mono_now(), &position))
+        intake->options.metrics->values[METRIC_HITS_REPEATED]++;
     else
-        flights_give_back(intake->flights, ticket);
-    return STATUS_OK;
+        append(intake, &stamped->hit);
+    return position;
 }
 
 void intake_take(struct intake *intake, struct http_request *request, struct stamped *hits, size_t count)
 {
-    const char *reason;
-    enum status status = STATUS_OK;
+    enum hit_source source = hits[0].hit.source;
+    const struct level *level = source == HIT_MIRROR ? &intake->mirror : &intake->pages;
+    journal_position last = 0;
     MUST(count > 0);
-    if (!publisher_is_ready(intake->publisher, &reason)) {
-        refuse(intake, request, STATUS_UNAVAILABLE, reason);
+    enum status status = journal_has_room(intake->journal, count);
+    if (status != STATUS_OK || !waiting_has_room(level->waiting)) {
+        refuse_untaken(intake, request, status == STATUS_OK ? STATUS_FULL : status);
         return;
     }
-    if (!publisher_has_room(intake->publisher, count) ||
-        flights_max(intake->flights) - flights_count(intake->flights) < count) {
-        refuse(intake, request, STATUS_FULL, "too many hits are on their way: send it again");
-        return;
+    for (size_t i = 0; i < count; i++) {
+        journal_position position = take_one(intake, &hits[i]);
+        last = position > last ? position : last;
     }
-    *wait_of(request) = (struct wait){.outstanding = 1, .source = (uint16_t)hits[0].hit.source};
-    for (size_t i = 0; i < count && status == STATUS_OK; i++)
-        status = take_one(intake, request, &hits[i]);
-    let_go(intake, request, status);
-}
-
-/* --- settling --- */
-
-static void count_settled(struct intake *intake, const struct flight *flight, bool is_delivered)
-{
-    int64_t *values = intake->options.metrics->values;
-    if (is_delivered)
-        values[METRIC_HITS_DELIVERED]++;
+    keeper_wake(intake->keeper);
+    request->handler_data[0] = source;
+    if (level->ack == ACK_MEMORY)
+        replies_taken(intake->options.replies, request, source);
     else
-        values[flight->request ? METRIC_HITS_FAILED : METRIC_HITS_LOST]++;
+        waiting_add(level->waiting, request, last, mono_now());
 }
 
-/* Answering may run the next request of the same connection at once, which may take the tickets given back:
- * so each is given back, and the next of its chain known, before anybody is let go. */
-static void settle(struct intake *intake, uint32_t ticket, enum status status)
+/* --- answering --- */
+
+static journal_position safe_position(const struct intake *intake, enum collector_ack ack)
 {
-    while (ticket != NO_TICKET) {
-        struct flight flight = *flights_at(intake->flights, ticket);
-        flights_give_back(intake->flights, ticket);
-        if (flight.request)
-            let_go(intake, flight.request, status);
-        ticket = flight.next;
+    switch (ack) {
+    case ACK_OS:
+        return journal_written(intake->journal);
+    case ACK_DISK:
+        return journal_durable(intake->journal);
+    case ACK_KAFKA:
+        return journal_confirmed(intake->journal);
+    case ACK_MEMORY:
+        break;
     }
+    return journal_next(intake->journal);
 }
 
-void intake_on_settled(void *context, uint32_t ticket, bool is_delivered)
+/* Answering may run the next request of the same connection at once, which may join the queue. */
+static void answer(struct intake *intake, const struct level *level)
 {
-    struct intake *intake = context;
-    const struct flight *flight = flights_at(intake->flights, ticket);
-    MUST(flight->state == FLIGHT_SENT);
-    if (flight->has_given_id && is_delivered)
-        seen_settle(intake->seen, flight->id, ticket);
-    else if (flight->has_given_id)
-        seen_forget(intake->seen, flight->id, ticket);
-    count_settled(intake, flight, is_delivered);
-    settle(intake, ticket, is_delivered ? STATUS_OK : STATUS_UNAVAILABLE);
+    journal_position safe = safe_position(intake, level->ack);
+    bool is_kafka = level->ack == ACK_KAFKA;
+    mono_ms since = {mono_now().ms - (is_kafka ? WAIT_KAFKA_MS : WAIT_DISK_MS)};
+    struct http_request *request;
+    while ((request = waiting_take_safe(level->waiting, safe)))
+        replies_taken(intake->options.replies, request, (enum hit_source)request->handler_data[0]);
+    while ((request = waiting_take_older(level->waiting, since)))
+        refuse(intake, request, METRIC_REFUSED_UNCONFIRMED,
+               is_kafka ? "Kafka did not confirm in time: send it again"
+                        : "the disk did not confirm in time: send it again");
 }
 
-void intake_on_reset(void *context)
+void intake_answer(struct intake *intake)
 {
-    struct intake *intake = context;
-    uint32_t lost = intake->generation++;
-    numbering_renew(intake->numbering);
-    for (uint32_t ticket = 0; ticket < flights_touched(intake->flights); ticket++) {
-        const struct flight *flight = flights_at(intake->flights, ticket);
-        if (flight->state == FLIGHT_SENT && flight->generation == lost)
-            intake_on_settled(intake, ticket, false);
-    }
+    answer(intake, &intake->pages);
+    answer(intake, &intake->mirror);
 }
 
 void intake_write_metrics(const struct intake *intake)
 {
     int64_t *values = intake->options.metrics->values;
-    values[METRIC_IN_FLIGHT] = flights_count(intake->flights);
+    values[METRIC_WAITING] =
+        (int64_t)(waiting_count(intake->pages.waiting) + waiting_count(intake->mirror.waiting));
     values[METRIC_IDS_REMEMBERED] = (int64_t)seen_count(intake->seen);
 }

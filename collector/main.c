@@ -104,7 +104,7 @@ static int serve(struct run *run, uv_loop_t *loop, const struct collector_settin
     }
     MUST(uv_run(loop, UV_RUN_DEFAULT) == 0);
     if (exit_code == EX_OK)
-        log_info(&run->log, "stopped", "nothing is left in flight");
+        log_info(&run->log, "stopped", "the journal is closed");
     return exit_code;
 }
 

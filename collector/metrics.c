@@ -3,11 +3,11 @@
 #include "collector/metrics.h"
 
 #include "base/http/http.h"
+#include "collector/keeper.h"
+#include "collector/publisher.h"
 
 /* Of names that stand more than once. */
-#define HELP_TAKEN "Hits handed to the Kafka client."
-#define HELP_FAILED                                                                                          \
-    "Hits that Kafka did not confirm, by what their sender was told: 204 means that they are lost."
+#define HELP_TAKEN       "Hits taken into the journal."
 #define HELP_REFUSED     "Requests with hits that were answered 4xx or 503."
 #define HELP_CONNECTIONS "Connections open now."
 #define HELP_ACCEPTED    "Connections accepted."
@@ -15,9 +15,14 @@
 #define HELP_REQUESTS    "Whole, well-formed requests."
 #define HELP_REPLIES     "Replies of both listeners by status class."
 
+#define KIND_COUNTER         METRIC_COUNTER, METRIC_PLAIN
+#define KIND_COUNTER_SECONDS METRIC_COUNTER, METRIC_MS_AS_SECONDS
+#define KIND_GAUGE           METRIC_GAUGE, METRIC_PLAIN
+#define KIND_GAUGE_SECONDS   METRIC_GAUGE, METRIC_MS_AS_SECONDS
+
 const struct metric_row metrics_rows[METRICS_COUNT] = {
 #define X(place, name, label, kind, help)                                                                    \
-    [METRIC_##place] = {"footfall_collector_" name, label, METRIC_##kind, METRIC_PLAIN, help},
+    [METRIC_##place] = {"footfall_collector_" name, label, KIND_##kind, help},
     METRICS_LIST(X)
 #undef X
 };
@@ -53,4 +58,50 @@ void metrics_take_http(struct metrics *metrics, const struct http_counters *publ
     values[METRIC_DEADLINES] = p->deadlines_total + m->deadlines_total;
     values[METRIC_UNANSWERED] = p->unanswered_total + m->unanswered_total;
     values[METRIC_STALLED] = p->stalled_total + m->stalled_total;
+}
+
+static int64_t full_in_ms(uint64_t room_bytes, int64_t bytes_a_second)
+{
+    const int64_t year_s = 365 * INT64_C(86400);
+    int64_t seconds = bytes_a_second > 0 ? (int64_t)room_bytes / bytes_a_second : year_s;
+    return 1000 * (seconds < year_s ? seconds : year_s);
+}
+
+void metrics_take_journal(struct metrics *metrics, const struct journal_figures *figures,
+                          const struct keeper_counters *keeper)
+{
+    int64_t *values = metrics->values;
+    values[METRIC_JOURNAL_TAKES] = figures->state == STATUS_OK;
+    values[METRIC_JOURNAL_PENDING] = figures->pending;
+    values[METRIC_JOURNAL_OLDEST] = figures->oldest_pending_ms;
+    values[METRIC_JOURNAL_SEGMENTS] = figures->segments;
+    values[METRIC_JOURNAL_BYTES] = (int64_t)figures->bytes;
+    values[METRIC_JOURNAL_ROOM] = (int64_t)figures->room_bytes;
+    values[METRIC_JOURNAL_FULL_IN] = full_in_ms(figures->room_bytes, keeper->append_bytes_a_second);
+    values[METRIC_JOURNAL_APPENDED] = figures->appended;
+    values[METRIC_JOURNAL_APPENDED_BYTES] = (int64_t)figures->appended_bytes;
+    values[METRIC_JOURNAL_SYNCS] = figures->syncs;
+    values[METRIC_JOURNAL_SYNC_TIME] = keeper->sync_us_total / 1000;
+    values[METRIC_JOURNAL_SYNC_LONGEST] = keeper->sync_us_longest / 1000;
+    values[METRIC_JOURNAL_SYNC_ERRORS] = figures->sync_errors;
+    values[METRIC_JOURNAL_WRITE_ERRORS] = figures->write_errors;
+    values[METRIC_JOURNAL_RECOVERING] = figures->is_recovering;
+    values[METRIC_JOURNAL_RECOVERED] = figures->recovered;
+    values[METRIC_JOURNAL_TORN] = figures->torn_tails;
+    values[METRIC_JOURNAL_DAMAGED] = figures->damaged_segments;
+    values[METRIC_JOURNAL_MISSING] = figures->missing_segments;
+    values[METRIC_JOURNAL_SKIPPED] = figures->skipped;
+    values[METRIC_JOURNAL_UNANNOUNCED] = figures->unannounced;
+    values[METRIC_JOURNAL_QUARANTINED] = figures->quarantined;
+}
+
+void metrics_take_publisher(struct metrics *metrics, const struct publisher_counters *publisher)
+{
+    int64_t *values = metrics->values;
+    values[METRIC_HITS_DELIVERED] = publisher->delivered_total;
+    values[METRIC_HITS_REFUSED] = publisher->refused_total;
+    values[METRIC_IN_FLIGHT] = publisher->in_flight;
+    values[METRIC_IN_FLIGHT_BYTES] = publisher->in_flight_bytes;
+    values[METRIC_PRODUCERS] = publisher->producers_total;
+    values[METRIC_KAFKA_READY] = publisher->is_connected;
 }

@@ -6,10 +6,14 @@
 #include "collector/producer.h"
 
 #include <librdkafka/rdkafka.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <uv.h>
 
+#include "proto/control.h"
 #include "proto/kafka.h"
 
 enum { CHECK_TIMEOUT_MS = 2000 /* also the longest that a stop waits for a check */ };
@@ -39,12 +43,11 @@ struct producer {
 static const struct kafka_property properties[] = {
     {"enable.idempotence", "true", true},
     {"acks", "all", true},
-    /* Less than the 30 s after which the HTTP server answers by itself: the sender hears our reason, and a
-     * hit that was answered 503 is not on its way any more. */
-    {"message.timeout.ms", "20000", true},
+    {"message.timeout.ms", "0", true}, /* a hit waits in the journal as long as it takes */
     {"queue.buffering.max.kbytes", "65536", false},
     {"queue.buffering.max.messages", "100000", false},
     {"compression.codec", "lz4", false},
+    {"reconnect.backoff.max.ms", "1000", false}, /* an outage ends a second after the brokers are back */
     {"linger.ms", "1", false}, /* a page view waits for nobody; at speed batches fill in this time too */
 };
 
@@ -55,14 +58,34 @@ static struct log producer_log(void)
 
 /* --- events --- */
 
+/* What no repetition will mend. */
+static bool is_refusal(rd_kafka_resp_err_t error)
+{
+    return error == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE || error == RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE ||
+           error == RD_KAFKA_RESP_ERR_INVALID_RECORD || error == RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP;
+}
+
+static void take_report(struct producer *producer, const rd_kafka_message_t *message)
+{
+    struct producer_report report = {
+        .ticket = (uintptr_t)message->_private,
+        .outcome = PRODUCER_DELIVERED,
+        .bytes = message->len + message->key_len,
+        .is_control = !message->payload,
+        .value = {message->payload, message->len},
+    };
+    if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        report.outcome = is_refusal(message->err) ? PRODUCER_REFUSED : PRODUCER_FAILED;
+        report.reason = rd_kafka_err2str(message->err);
+    }
+    producer->options.on_report(producer->options.context, &report);
+}
+
 static void take_reports(struct producer *producer, rd_kafka_event_t *event)
 {
     const rd_kafka_message_t *message;
-    while (!producer->is_closing && (message = rd_kafka_event_message_next(event))) {
-        uint32_t ticket = (uint32_t)(uintptr_t)message->_private;
-        producer->options.on_report(producer->options.context, ticket, message->len + message->key_len,
-                                    message->err == RD_KAFKA_RESP_ERR_NO_ERROR);
-    }
+    while (!producer->is_closing && (message = rd_kafka_event_message_next(event)))
+        take_report(producer, message);
 }
 
 static void take_error(struct producer *producer, rd_kafka_event_t *event)
@@ -123,6 +146,17 @@ static void on_wake(uv_poll_t *poll, int status, int events)
 
 /* --- opening --- */
 
+/* Signals are the loop's: none shall interrupt a thread of librdkafka. */
+static rd_kafka_t *new_without_signals(rd_kafka_conf_t *conf, char *reason, size_t size)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    MUST(pthread_sigmask(SIG_SETMASK, &all, &before) == 0);
+    rd_kafka_t *handle = rd_kafka_new(RD_KAFKA_PRODUCER, conf, reason, size);
+    MUST(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
+    return handle;
+}
+
 static rd_kafka_t *open_handle(const struct producer_options *options, struct why *why)
 {
     char reason[256];
@@ -131,7 +165,7 @@ static rd_kafka_t *open_handle(const struct producer_options *options, struct wh
     if (!conf)
         return NULL;
     rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG);
-    rd_kafka_t *handle = rd_kafka_new(RD_KAFKA_PRODUCER, conf, reason, sizeof(reason));
+    rd_kafka_t *handle = new_without_signals(conf, reason, sizeof(reason));
     if (!handle) {
         rd_kafka_conf_destroy(conf);
         (void)why_say(why, STATUS_MALFORMED, "section [rdkafka]: librdkafka makes no producer of it: %s",
@@ -160,13 +194,36 @@ struct producer *producer_open(const struct producer_options *options, struct wh
     return producer;
 }
 
-enum status producer_send(struct producer *producer, int partition, slice key, slice value, uint32_t ticket)
+/* --- sending --- */
+
+static enum status status_of(rd_kafka_resp_err_t error)
 {
-    int failed = rd_kafka_produce(producer->topic, partition, RD_KAFKA_MSG_F_COPY, (void *)value.data,
-                                  value.len, key.data, key.len, (void *)(uintptr_t)ticket);
-    if (!failed)
+    if (error == RD_KAFKA_RESP_ERR_NO_ERROR)
         return STATUS_OK;
-    return rd_kafka_last_error() == RD_KAFKA_RESP_ERR__QUEUE_FULL ? STATUS_FULL : STATUS_UNAVAILABLE;
+    if (error == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
+        return STATUS_TOO_BIG;
+    return error == RD_KAFKA_RESP_ERR__QUEUE_FULL ? STATUS_FULL : STATUS_UNAVAILABLE;
+}
+
+enum status producer_send(struct producer *producer, struct producer_place place, slice key, slice value)
+{
+    if (strcmp(place.topic, producer->options.topic) != 0)
+        return status_of(rd_kafka_producev(
+            producer->handle, RD_KAFKA_V_TOPIC(place.topic), RD_KAFKA_V_PARTITION(place.partition),
+            RD_KAFKA_V_KEY(key.data, key.len), RD_KAFKA_V_VALUE((void *)value.data, value.len),
+            RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_OPAQUE((void *)place.ticket),
+            RD_KAFKA_V_END));
+    int failed = rd_kafka_produce(producer->topic, place.partition, RD_KAFKA_MSG_F_COPY, (void *)value.data,
+                                  value.len, key.data, key.len, (void *)place.ticket);
+    return failed ? status_of(rd_kafka_last_error()) : STATUS_OK;
+}
+
+enum status producer_send_control(struct producer *producer, struct producer_place place, slice header)
+{
+    return status_of(rd_kafka_producev(producer->handle, RD_KAFKA_V_TOPIC(place.topic),
+                                       RD_KAFKA_V_PARTITION(place.partition),
+                                       RD_KAFKA_V_HEADER(CONTROL_HEADER, header.data, (ssize_t)header.len),
+                                       RD_KAFKA_V_OPAQUE((void *)place.ticket), RD_KAFKA_V_END));
 }
 
 /* --- the end --- */

@@ -5,13 +5,12 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
-enum { NOWHERE = 0, DONE = UINT32_MAX }; /* the index holds place + 1, so that fresh zero pages will do */
+enum { NOWHERE = 0 }; /* the index holds place + 1, so that fresh zero pages will do */
 
 struct entry {
     uuid id;
-    uint32_t holder;  /* DONE: settled */
-    bool is_there;    /* not forgotten */
-    int64_t since_ms; /* mono */
+    uint64_t position; /* 0: nothing is here */
+    mono_ms since;
 };
 
 struct seen {
@@ -89,16 +88,16 @@ static void remove_entry(struct seen *seen, struct entry *entry)
     size_t slot = find_slot(seen, entry->id);
     MUST(seen->index[slot] != NOWHERE && entry_of(seen, slot) == entry);
     empty_slot(seen, slot);
-    entry->is_there = false;
+    entry->position = 0;
     seen->count--;
 }
 
-static void enter(struct seen *seen, uuid id, mono_ms now, uint32_t holder)
+static void enter(struct seen *seen, uuid id, mono_ms now, uint64_t position)
 {
     struct entry *entry = &seen->ring[seen->next];
-    if (entry->is_there)
+    if (entry->position != 0)
         remove_entry(seen, entry);
-    *entry = (struct entry){.id = id, .holder = holder, .is_there = true, .since_ms = now.ms};
+    *entry = (struct entry){.id = id, .position = position, .since = now};
     seen->index[find_slot(seen, id)] = (uint32_t)seen->next + 1;
     seen->next = (seen->next + 1) % seen->ring_size;
     seen->count++;
@@ -110,36 +109,18 @@ static struct entry *find_entry(const struct seen *seen, uuid id)
     return seen->index[slot] == NOWHERE ? NULL : entry_of(seen, slot);
 }
 
-enum seen_state seen_add(struct seen *seen, uuid id, mono_ms now, uint32_t *holder)
+bool seen_add(struct seen *seen, uuid id, mono_ms now, uint64_t *position)
 {
     struct entry *entry = find_entry(seen, id);
-    MUST(*holder != DONE);
-    if (entry && now.ms - entry->since_ms >= seen->keep_ms) {
-        remove_entry(seen, entry);
-        entry = NULL;
+    MUST(*position != 0);
+    if (entry && now.ms - entry->since.ms < seen->keep_ms) {
+        *position = entry->position;
+        return false;
     }
-    if (!entry) {
-        enter(seen, id, now, *holder);
-        return SEEN_NEW;
-    }
-    if (entry->holder == DONE)
-        return SEEN_DONE;
-    *holder = entry->holder;
-    return SEEN_PENDING;
-}
-
-void seen_settle(struct seen *seen, uuid id, uint32_t holder)
-{
-    struct entry *entry = find_entry(seen, id);
-    if (entry && entry->holder == holder)
-        entry->holder = DONE;
-}
-
-void seen_forget(struct seen *seen, uuid id, uint32_t holder)
-{
-    struct entry *entry = find_entry(seen, id);
-    if (entry && entry->holder == holder)
+    if (entry)
         remove_entry(seen, entry);
+    enter(seen, id, now, *position);
+    return true;
 }
 
 size_t seen_count(const struct seen *seen)

@@ -68,8 +68,10 @@ const struct setting_row collector_setting_rows[] = {
      "Partitions the topic has; a difference stops publishing."},
     {"journal", "directory", SETTING_TEXT, VALUE(journal_directory), "/var/lib/footfall/journal", NO_RANGE,
      "Where the journal lives: an absolute path."},
-    {"journal", "ack", SETTING_CHOICE, VALUE(journal_ack), "kafka", 0, 0, "kafka|memory|disk|os",
-     "When a hit is answered 204: kafka, when Kafka has confirmed it; memory, when it is queued."},
+    {"journal", "ack", SETTING_CHOICE, VALUE(journal_ack), "disk", 0, 0, "disk|os|memory|kafka",
+     "When a hit is answered 204: disk, when it is safe on this disk; os, when it is written; memory, at "
+     "once; "
+     "kafka, when Kafka has confirmed it."},
     {"journal", "max_bytes", SETTING_SIZE, VALUE(journal_max_bytes), "8GiB",
      RANGE_OF(64 * MIB, 1024 * 1024 * GIB), "Most that the journal may take of the disk."},
     {"journal", "min_free_bytes", SETTING_SIZE, VALUE(journal_min_free_bytes), "1GiB",
@@ -112,12 +114,6 @@ static enum status check_topic(const char *topic, struct why *why)
 
 static enum status check_journal(const struct collector_settings *settings, struct why *why)
 {
-    if (settings->journal_ack != ACK_KAFKA && settings->journal_ack != ACK_MEMORY)
-        return why_say(
-            why, STATUS_DENIED,
-            "journal.ack = %s needs the journal, which this version does not have: kafka and memory "
-            "work",
-            settings->journal_ack == ACK_DISK ? "disk" : "os");
     if (settings->journal_directory[0] != '/')
         return why_say(why, STATUS_MALFORMED, "journal.directory = %s: write an absolute path",
                        settings->journal_directory);

@@ -9,7 +9,7 @@
 #include "base/http/http.h"
 #include "base/settings.h"
 
-enum collector_ack { ACK_KAFKA, ACK_MEMORY, ACK_DISK, ACK_OS }; /* the order of the row's choices */
+enum collector_ack { ACK_DISK, ACK_OS, ACK_MEMORY, ACK_KAFKA }; /* the order of the row's choices */
 
 struct collector_settings {
     const char *http_listen;

@@ -17,6 +17,7 @@ FOREIGN = {
         "aggregator/preparation.c",
         "aggregator/service.c",
         "base/http/server.h",
+        "collector/keeper.c",
         "collector/main.c",
         "collector/producer.c",
         "collector/publisher.c",

@@ -2,6 +2,7 @@
  * stage: see the header. */
 #include "tests/unit/collector/stage.h"
 
+#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 enum { CALL_MS = 20000 };
 
 const char *const stage_ack_memory[] = {"journal.ack=memory", NULL};
+const char *const stage_ack_kafka[] = {"journal.ack=kafka", NULL};
 
 rd_kafka_t *__real_rd_kafka_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, char *text, size_t size);
 rd_kafka_t *__wrap_rd_kafka_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, char *text, size_t size);
@@ -54,11 +56,13 @@ static void set(struct stage *stage, const char *assignment)
 
 static void set_all(struct stage *stage, const char *const *further)
 {
-    char brokers[256];
+    char brokers[256], directory[64];
     stage->settings =
         settings_new(collector_setting_rows, collector_setting_count, &stage->values, "rdkafka");
     snprintf(brokers, sizeof(brokers), "kafka.brokers=%s", rd_kafka_mock_cluster_bootstraps(stage->cluster));
+    snprintf(directory, sizeof(directory), "journal.directory=%s/journal", stage->folder);
     set(stage, brokers);
+    set(stage, directory);
     set(stage, "kafka.partitions=4");
     set(stage, "http.listen=127.0.0.1:0");
     set(stage, "admin.listen=127.0.0.1:0");
@@ -67,20 +71,39 @@ static void set_all(struct stage *stage, const char *const *further)
         set(stage, *further);
 }
 
-void stage_start(struct stage *stage, const char *const *further)
+static void start_collector(struct stage *stage, const char *const *further)
 {
     struct why why = {""};
-    memset(stage, 0, sizeof(*stage));
     assert_int_equal(uv_loop_init(&stage->bench.loop), 0);
-    stage->client = new_client(NULL);
-    stage->cluster = rd_kafka_handle_mock_cluster(stage->client);
-    assert_int_equal(rd_kafka_mock_topic_create(stage->cluster, "hits", STAGE_PARTITIONS, 1), 0);
     set_all(stage, further);
     stage->collector = collector_new(&stage->bench.loop, &stage->values, stage->settings);
     if (collector_settings_check(&stage->values, &why) != STATUS_OK ||
         collector_start(stage->collector, &why) != STATUS_OK)
         fail_msg("%s", why.text);
     stage->bench.port = collector_port(stage->collector);
+}
+
+static void prepare(struct stage *stage)
+{
+    memset(stage, 0, sizeof(*stage));
+    strcpy(stage->folder, "/tmp/collector-stage-XXXXXX");
+    assert_non_null(mkdtemp(stage->folder));
+    stage->client = new_client(NULL);
+    stage->cluster = rd_kafka_handle_mock_cluster(stage->client);
+    assert_int_equal(rd_kafka_mock_topic_create(stage->cluster, "hits", STAGE_PARTITIONS, 1), 0);
+}
+
+void stage_start(struct stage *stage, const char *const *further)
+{
+    prepare(stage);
+    start_collector(stage, further);
+}
+
+void stage_start_again(struct stage *stage, const char *const *further)
+{
+    MUST(stage->is_over);
+    stage->is_stopped = stage->is_over = false;
+    start_collector(stage, further);
 }
 
 void stage_start_ready(struct stage *stage, const char *const *further)
@@ -97,11 +120,11 @@ void stage_start_held(struct stage *stage, const char *const *further)
 
 void stage_start_on_unix(struct stage *stage, const char *setting)
 {
-    char folder[] = "/tmp/collector-stage-XXXXXX", listen[128];
-    assert_non_null(mkdtemp(folder));
-    snprintf(listen, sizeof(listen), "%s=unix:%s/listen.sock", setting, folder);
-    stage_start_ready(stage, (const char *const[]){listen, NULL});
-    memcpy(stage->folder, folder, sizeof(folder));
+    char listen[128];
+    prepare(stage);
+    snprintf(listen, sizeof(listen), "%s=unix:%s/listen.sock", setting, stage->folder);
+    start_collector(stage, (const char *const[]){listen, stage_ack_kafka[0], NULL});
+    stage_wait_ready(stage);
 }
 
 static void on_stopped(void *context)
@@ -125,6 +148,14 @@ void stage_finish_stop(struct stage *stage)
     stage->is_over = true;
 }
 
+static int remove_entry(const char *path, const struct stat *about, int type, struct FTW *place)
+{
+    (void)about;
+    (void)type;
+    (void)place;
+    return remove(path);
+}
+
 void stage_end(struct stage *stage)
 {
     if (!stage->is_over) {
@@ -132,8 +163,7 @@ void stage_end(struct stage *stage)
         stage_finish_stop(stage);
     }
     rd_kafka_destroy(stage->client);
-    if (stage->folder[0] != '\0')
-        assert_int_equal(rmdir(stage->folder), 0);
+    assert_int_equal(nftw(stage->folder, remove_entry, 8, FTW_DEPTH | FTW_PHYS), 0);
 }
 
 /* --- Kafka --- */
@@ -160,6 +190,13 @@ void stage_make_fatal(struct stage *stage)
     assert_int_equal(rd_kafka_test_fatal_error(last_producer, RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER,
                                                "made by a test"),
                      0);
+}
+
+void stage_refuse(struct stage *stage, int count)
+{
+    enum { PRODUCE_KEY = 0 };
+    while (count-- > 0)
+        rd_kafka_mock_push_request_errors(stage->cluster, PRODUCE_KEY, 1, RD_KAFKA_RESP_ERR_INVALID_RECORD);
 }
 
 static int64_t end_of(struct stage *stage, int partition)
@@ -210,11 +247,11 @@ size_t stage_read_hits(struct stage *stage, struct stage_hit *hits, size_t max)
         while (left > 0) {
             rd_kafka_message_t *message = rd_kafka_consumer_poll(stage->client, CALL_MS);
             assert_non_null(message);
-            if (!message->err) {
+            if (!message->err && message->payload) { /* no control record */
                 assert_true(count < max);
                 decode(message, &hits[count++]);
-                left--;
             }
+            left -= !message->err;
             rd_kafka_message_destroy(message);
         }
     }
@@ -344,6 +381,17 @@ void stage_wait_ready(struct stage *stage)
     while (stage_ready_status(stage) != 200) {
         if (mono_now().ms - since.ms > BENCH_PATIENCE_MS)
             fail_msg("not ready");
+        usleep(1000);
+    }
+}
+
+void stage_wait_not_ready(struct stage *stage, const char *reason)
+{
+    mono_ms since = mono_now();
+    while (
+        !strstr(ask_admin(stage, "GET /readyz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"), reason)) {
+        if (mono_now().ms - since.ms > BENCH_PATIENCE_MS)
+            fail_msg("not because of %s", reason);
         usleep(1000);
     }
 }

@@ -20,8 +20,9 @@ enum { STAGE_PARTITIONS = 4, STAGE_MAX_HITS = 1000 };
 #define STAGE_PLAIN_HIT "{\"url\":\"https://example.com/\"}"
 #define STAGE_IN_FLIGHT "footfall_collector_hits_in_flight"
 
-/* Settings to start with: the reply does not wait for Kafka. */
+/* Settings to start with: the reply does not wait at all, or until Kafka has confirmed the hit. */
 extern const char *const stage_ack_memory[];
+extern const char *const stage_ack_kafka[];
 
 struct stage {
     struct bench bench;
@@ -32,7 +33,7 @@ struct stage {
     rd_kafka_mock_cluster_t *cluster;
     bool is_stopped;
     bool is_over;    /* freed */
-    char folder[32]; /* of the unix socket, if there is one */
+    char folder[32]; /* of the journal, and of the unix socket if there is one */
 };
 
 struct stage_reply {
@@ -48,14 +49,19 @@ struct stage_hit {
     char memory[HIT_MAX_BYTES]; /* what the hit borrows from */
 };
 
-/* further: "section.key=value" …, NULL at the end; may be NULL. Sites: example.com, *.example.org. Returns
- * without waiting for Kafka. */
+/* further: "section.key=value" …, NULL at the end; may be NULL. Sites: example.com, *.example.org; the
+ * journal is empty. Returns without waiting for Kafka. */
 void stage_start(struct stage *stage, const char *const *further);
+/* Another collector, on the journal and with the Kafka of the one that was stopped. */
+void stage_start_again(struct stage *stage, const char *const *further);
 void stage_wait_ready(struct stage *stage);
+/* Until it says that it is not ready for this reason. */
+void stage_wait_not_ready(struct stage *stage, const char *reason);
 void stage_start_ready(struct stage *stage, const char *const *further);
 /* Ready, and held as by stage_hold. */
 void stage_start_held(struct stage *stage, const char *const *further);
-/* Ready, with the listener of this setting ("mirror.listen") on a unix socket of the stage's own. */
+/* Ready, with the listener of this setting ("mirror.listen") on a unix socket of the stage's own, and with
+ * ack = kafka. */
 void stage_start_on_unix(struct stage *stage, const char *setting);
 /* Stops the collector if that was not done, and checks that the loop is empty. */
 void stage_end(struct stage *stage);
@@ -67,6 +73,8 @@ void stage_hold(struct stage *stage);
 void stage_release(struct stage *stage);
 /* As librdkafka's own test call does it. */
 void stage_make_fatal(struct stage *stage);
+/* The next so many attempts to produce are refused: a record in them is invalid. */
+void stage_refuse(struct stage *stage, int count);
 
 /* head: further header lines, each with CRLF. */
 void stage_post(struct stage *stage, int fd, const char *head, const char *body);
@@ -88,7 +96,7 @@ void stage_wait_metric(struct stage *stage, const char *name, int64_t value);
 
 /* Messages in the topic. */
 int64_t stage_stored_count(struct stage *stage);
-/* Reads them all, decoded, in order of partition and offset; returns how many. */
+/* Reads all hits, decoded, in order of partition and offset; returns how many. */
 size_t stage_read_hits(struct stage *stage, struct stage_hit *hits, size_t max);
 
 #endif

@@ -25,6 +25,7 @@ def main():
             port, admin = free_ports(2)
             collector = Program(pathlib.Path(folder) / str(hits), binary, {
                 "http.listen": f"127.0.0.1:{port}", "sites.hosts": "shop.example", "http.trusted_proxies": "127.0.0.1",
+                "journal.directory": f"{folder}/{hits}/journal",
                 "kafka.brokers": "127.0.0.1:1", "kafka.partitions": 4, "rdkafka.test.mock.num.brokers": 1}, admin)
             collector.port = port
             return collector

@@ -13,9 +13,7 @@ enum { WINDOW = 50, KEEP_MS = 1000, MODEL_MAX = 200000 };
 struct known {
     uuid id;
     int64_t since_ms;
-    uint32_t holder;
-    bool is_done;
-    bool is_there;
+    uint64_t position;
 };
 
 /* All entries ever made, the latest WINDOW of them count. */
@@ -26,7 +24,7 @@ static struct known *find_known(uuid id, int64_t now_ms)
 {
     size_t oldest = model_count > WINDOW ? model_count - WINDOW : 0;
     for (size_t i = oldest; i < model_count; i++)
-        if (model[i].is_there && uuid_equals(model[i].id, id) && now_ms - model[i].since_ms < KEEP_MS)
+        if (uuid_equals(model[i].id, id) && now_ms - model[i].since_ms < KEEP_MS)
             return &model[i];
     return NULL;
 }
@@ -38,50 +36,24 @@ static uuid id_of(int number)
     return id;
 }
 
-static enum seen_state add_to_model(uuid id, int64_t now_ms, uint32_t *holder)
+static bool add_to_model(uuid id, int64_t now_ms, uint64_t *position)
 {
-    struct known *known = find_known(id, now_ms);
-    if (!known) {
-        MUST(model_count < MODEL_MAX);
-        model[model_count++] =
-            (struct known){.id = id, .since_ms = now_ms, .holder = *holder, .is_there = true};
-        return SEEN_NEW;
+    const struct known *known = find_known(id, now_ms);
+    if (known) {
+        *position = known->position;
+        return false;
     }
-    if (known->is_done)
-        return SEEN_DONE;
-    *holder = known->holder;
-    return SEEN_PENDING;
+    MUST(model_count < MODEL_MAX);
+    model[model_count++] = (struct known){id, now_ms, *position};
+    return true;
 }
 
-static void add_to_both(struct seen *seen, uuid id, int64_t now_ms, uint32_t holder)
+static void add_to_both(struct seen *seen, uuid id, int64_t now_ms, uint64_t position)
 {
-    uint32_t got = holder, expected = holder;
-    enum seen_state state = seen_add(seen, id, (mono_ms){now_ms}, &got);
-    assert_int_equal(state, add_to_model(id, now_ms, &expected));
+    uint64_t got = position, expected = position;
+    bool is_new = seen_add(seen, id, (mono_ms){now_ms}, &got);
+    assert_int_equal(is_new, add_to_model(id, now_ms, &expected));
     assert_int_equal(got, expected);
-}
-
-/* One of the entries made lately, whoever holds it. */
-static struct known *some_known(void)
-{
-    size_t back = (size_t)rand() % (WINDOW + 10);
-    return back < model_count ? &model[model_count - 1 - back] : NULL;
-}
-
-static void settle_or_forget(struct seen *seen, int64_t now_ms, bool forget)
-{
-    struct known *some = some_known();
-    if (!some)
-        return;
-    uint32_t holder = rand() % 4 ? some->holder : some->holder + 1;
-    struct known *known = find_known(some->id, now_ms);
-    (forget ? seen_forget : seen_settle)(seen, some->id, holder);
-    if (!known || known->is_done || known->holder != holder)
-        return;
-    if (forget)
-        known->is_there = false;
-    else
-        known->is_done = true;
 }
 
 static void it_behaves_like_a_list(void **state)
@@ -90,12 +62,9 @@ static void it_behaves_like_a_list(void **state)
     srand(11);
     struct seen *seen = seen_new(WINDOW, KEEP_MS);
     int64_t now_ms = 5000;
-    for (int round = 0; round < 150000; round++) {
-        int kind = rand() % 10;
-        if (kind < 6)
-            add_to_both(seen, id_of(rand() % 120), now_ms, (uint32_t)round);
-        else if (kind < 9)
-            settle_or_forget(seen, now_ms, kind == 8);
+    for (int round = 1; round <= 150000; round++) {
+        if (rand() % 10 < 9)
+            add_to_both(seen, id_of(rand() % 120), now_ms, (uint64_t)round);
         else
             now_ms += rand() % 60;
         assert_true(seen_count(seen) <= WINDOW);
@@ -106,17 +75,18 @@ static void it_behaves_like_a_list(void **state)
 
 static void the_window_ends_by_number_and_by_time(void **state)
 {
-    uint32_t holder = 1;
+    uint64_t position = 7;
     (void)state;
     struct seen *seen = seen_new(4, 100);
-    assert_int_equal(seen_add(seen, id_of(1), (mono_ms){0}, &holder), SEEN_NEW);
-    seen_settle(seen, id_of(1), 1);
-    assert_int_equal(seen_add(seen, id_of(1), (mono_ms){99}, &holder), SEEN_DONE);
-    assert_int_equal(seen_add(seen, id_of(1), (mono_ms){100}, &holder), SEEN_NEW);
+    assert_true(seen_add(seen, id_of(1), (mono_ms){0}, &position));
+    position = 8;
+    assert_false(seen_add(seen, id_of(1), (mono_ms){99}, &position));
+    assert_int_equal(position, 7);
+    assert_true(seen_add(seen, id_of(1), (mono_ms){100}, &position));
     for (int i = 2; i <= 5; i++)
-        assert_int_equal(seen_add(seen, id_of(i), (mono_ms){100}, &holder), SEEN_NEW);
+        assert_true(seen_add(seen, id_of(i), (mono_ms){100}, &position));
     assert_int_equal(seen_count(seen), 4);
-    assert_int_equal(seen_add(seen, id_of(1), (mono_ms){100}, &holder), SEEN_NEW);
+    assert_true(seen_add(seen, id_of(1), (mono_ms){100}, &position));
     seen_free(&seen);
 }
 

@@ -25,7 +25,7 @@ static void expect_text(slice got, const char *expected)
 static void a_posted_hit_stands_on_kafka(void **state)
 {
     (void)state;
-    stage_start_ready(&stage, NULL);
+    stage_start_ready(&stage, stage_ack_kafka);
     int fd = bench_connect(&stage.bench);
     wall_ms before = wall_now();
     stage_post(&stage, fd,
@@ -60,7 +60,7 @@ static void a_posted_hit_stands_on_kafka(void **state)
 
 static void every_visitor_has_a_home_and_every_stream_is_dense(void **state)
 {
-    static const char *const trusted[] = {"http.trusted_proxies=127.0.0.1", NULL};
+    static const char *const trusted[] = {"http.trusted_proxies=127.0.0.1", "journal.ack=kafka", NULL};
     int64_t last[STAGE_PARTITIONS] = {0};
     (void)state;
     stage_start_ready(&stage, trusted);
@@ -87,7 +87,7 @@ static void every_visitor_has_a_home_and_every_stream_is_dense(void **state)
 static void arrays_are_stored_whole_or_not_at_all(void **state)
 {
     (void)state;
-    stage_start_ready(&stage, NULL);
+    stage_start_ready(&stage, stage_ack_kafka);
     int fd = bench_connect(&stage.bench);
     stage_post(&stage, fd, JSON,
                "[{\"url\":\"http://example.com/1\"},{\"url\":\"http://example.com/2\"},"
@@ -112,7 +112,7 @@ static void arrays_are_stored_whole_or_not_at_all(void **state)
 
 static void forms_and_pixels_are_taken(void **state)
 {
-    static const char *const prefixed[] = {"http.prefix=/stats", NULL};
+    static const char *const prefixed[] = {"http.prefix=/stats", "journal.ack=kafka", NULL};
     (void)state;
     stage_start_ready(&stage, prefixed);
     int fd = bench_connect(&stage.bench);
@@ -165,7 +165,7 @@ static void bad_requests_hear_why(void **state)
          "the Origin is no site of this collector\n"},
     };
     (void)state;
-    stage_start_ready(&stage, NULL);
+    stage_start_ready(&stage, stage_ack_kafka);
     int fd = bench_connect(&stage.bench);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         stage_post(&stage, fd, cases[i].head, cases[i].body);
@@ -183,7 +183,7 @@ static void bad_requests_hear_why(void **state)
 static void preflights_give_leave_to_sites_only(void **state)
 {
     (void)state;
-    stage_start(&stage, NULL);
+    stage_start(&stage, stage_ack_kafka);
     int fd = bench_connect(&stage.bench);
     bench_send(&stage.bench, fd,
                SLICE("OPTIONS /v1/hits HTTP/1.1\r\nHost: a\r\nOrigin: https://www.example.org\r\n\r\n"));
@@ -247,7 +247,7 @@ static void sites_can_be_replaced(void **state)
 {
     struct why why = {""};
     (void)state;
-    stage_start_ready(&stage, NULL);
+    stage_start_ready(&stage, stage_ack_kafka);
     assert_int_equal(stage_post_alone(&stage, JSON, "{\"url\":\"http://new.net/\"}"), 403);
     assert_int_equal(collector_set_sites(stage.collector, SLICE("not a host"), &why), STATUS_MALFORMED);
     assert_int_equal(stage_post_alone(&stage, JSON, "{\"url\":\"http://example.com/\"}"), 204);

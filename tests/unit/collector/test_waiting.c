@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * When the reply comes, and which: delivery, repeats of an id, no room, a fatal producer, a broker away. */
+ * When the reply comes, and which; and that every hit gets to Kafka once, whatever happens on the way. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -25,10 +25,13 @@ static void expect_nothing(int fd)
     assert_int_equal(recv(fd, &byte, 1, MSG_DONTWAIT), -1);
 }
 
-static void a_reply_waits_for_delivery(void **state)
+#define WAITING "footfall_collector_requests_waiting"
+#define PENDING "footfall_collector_journal_pending"
+
+static void with_ack_kafka_a_reply_waits_for_delivery(void **state)
 {
     (void)state;
-    stage_start_held(&stage, NULL);
+    stage_start_held(&stage, stage_ack_kafka);
     int fd = stage_post_held(&stage);
     expect_nothing(fd);
     stage_release(&stage);
@@ -38,20 +41,41 @@ static void a_reply_waits_for_delivery(void **state)
     stage_end(&stage);
 }
 
-static void memory_does_not_wait(void **state)
+static void otherwise_it_does_not_wait_for_kafka(void **state)
 {
+    static const char *const acks[] = {"journal.ack=disk", "journal.ack=os", "journal.ack=memory"};
     (void)state;
-    stage_start_held(&stage, stage_ack_memory);
-    assert_int_equal(stage_post_alone(&stage, JSON, HIT("a")), 204);
-    assert_int_equal(stage_post_alone(&stage, JSON, HIT("a")), 204);
-    assert_int_equal(stage_metric(&stage, STAGE_IN_FLIGHT), 1);
-    stage_release(&stage);
-    stage_wait_metric(&stage, STAGE_IN_FLIGHT, 0);
-    assert_int_equal(stage_stored_count(&stage), 1);
+    for (size_t i = 0; i < sizeof(acks) / sizeof(acks[0]); i++) {
+        stage_start_held(&stage, (const char *const[]){acks[i], NULL});
+        assert_int_equal(stage_post_alone(&stage, JSON, HIT("a")), 204);
+        assert_int_equal(stage_post_alone(&stage, JSON, HIT("a")), 204);
+        assert_int_equal(stage_post_alone(&stage, JSON, "[" HIT("a") "," HIT("b") "," STAGE_PLAIN_HIT "]"),
+                         204);
+        stage_wait_metric(&stage, STAGE_IN_FLIGHT, 3);
+        assert_int_equal(stage_metric(&stage, PENDING), 3);
+        stage_release(&stage);
+        stage_wait_metric(&stage, PENDING, 0);
+        assert_int_equal(stage_stored_count(&stage), 3);
+        stage_end(&stage);
+    }
+}
+
+static void before_kafka_is_reached_hits_are_taken(void **state)
+{
+    static const char *const nowhere[] = {"kafka.brokers=127.0.0.1:1", NULL};
+    (void)state;
+    stage_start(&stage, nowhere);
+    assert_int_equal(stage_post_alone(&stage, JSON, STAGE_PLAIN_HIT), 204);
+    assert_int_equal(stage_ready_status(&stage), 503);
+    stage_begin_stop(&stage);
+    stage_finish_stop(&stage);
+    stage_start_again(&stage, NULL);
+    stage_wait_metric(&stage, "footfall_collector_hits_delivered_total", 1);
+    assert_int_equal(stage_read_hits(&stage, hits, 100), 1);
     stage_end(&stage);
 }
 
-static void the_mirror_does_not_wait(void **state)
+static void the_mirror_does_not_wait_for_kafka(void **state)
 {
     (void)state;
     stage_start_on_unix(&stage, "mirror.listen");
@@ -61,9 +85,9 @@ static void the_mirror_does_not_wait(void **state)
     stage_expect(&stage, fd, 204);
     stage_mirror(&stage, fd, "GET", "same");
     stage_expect(&stage, fd, 204);
-    assert_int_equal(stage_metric(&stage, STAGE_IN_FLIGHT), 1);
+    stage_wait_metric(&stage, STAGE_IN_FLIGHT, 1);
     stage_post(&stage, page, JSON, HIT("same")); /* a page that repeats it waits for its delivery */
-    stage_wait_metric(&stage, STAGE_IN_FLIGHT, 2);
+    stage_wait_metric(&stage, WAITING, 1);
     expect_nothing(page);
     stage_release(&stage);
     stage_expect(&stage, page, 204);
@@ -100,12 +124,12 @@ static void repeats_of_an_id_share_its_delivery(void **state)
 {
     int fds[4];
     (void)state;
-    stage_start_held(&stage, NULL);
+    stage_start_held(&stage, stage_ack_kafka);
     for (int i = 0; i < 4; i++) {
         fds[i] = bench_connect(&stage.bench);
         stage_post(&stage, fds[i], JSON, i < 3 ? HIT("same") : "[" HIT("same") "," HIT("other") "]");
     }
-    stage_wait_metric(&stage, STAGE_IN_FLIGHT, 5);
+    stage_wait_metric(&stage, WAITING, 4);
     for (int i = 0; i < 4; i++)
         expect_nothing(fds[i]);
     stage_release(&stage);
@@ -122,59 +146,61 @@ static void repeats_of_an_id_share_its_delivery(void **state)
     stage_end(&stage);
 }
 
-static void no_room_is_503_and_a_retry_doubles_nothing(void **state)
+static void no_room_is_503_and_nothing_is_taken(void **state)
 {
-    static const char *const narrow[] = {"rdkafka.queue.buffering.max.messages=2", NULL};
+    static const char *const no_room[] = {"journal.min_free_bytes=1000000GiB", NULL};
     (void)state;
-    stage_start_ready(&stage, narrow);
-    int fd = bench_connect(&stage.bench), other = bench_connect(&stage.bench);
-    stage_hold(&stage);
-    stage_post(&stage, fd, JSON, "[" HIT("1") "," HIT("2") "," HIT("3") "]");
-    stage_wait_metric(&stage, STAGE_IN_FLIGHT, 2);
-    stage_post(&stage, other, JSON, HIT("4"));
-    const struct stage_reply *reply = stage_read_reply(&stage, other);
+    stage_start(&stage, no_room);
+    int fd = bench_connect(&stage.bench);
+    stage_post(&stage, fd, JSON, "[" HIT("1") "," HIT("2") "]");
+    const struct stage_reply *reply = stage_read_reply(&stage, fd);
     assert_int_equal(reply->status, 503);
     assert_non_null(strstr(reply->head, "Retry-After: 1\r\n"));
-    stage_release(&stage);
-    stage_expect(&stage, fd, 503); /* its third member had no room */
-    assert_int_equal(stage_stored_count(&stage), 2);
-    stage_post(&stage, fd, JSON, "[" HIT("1") "," HIT("2") "," HIT("3") "]");
-    stage_expect(&stage, fd, 204);
-    stage_post(&stage, other, JSON, HIT("4"));
-    stage_expect(&stage, other, 204);
-    assert_int_equal(stage_stored_count(&stage), 4);
-    assert_int_equal(stage_metric(&stage, "footfall_collector_requests_refused_total{reason=\"full\"}"), 2);
+    assert_int_equal(stage_metric(&stage, "footfall_collector_requests_refused_total{reason=\"full\"}"), 1);
+    assert_int_equal(stage_metric(&stage, "footfall_collector_journal_appended_total"), 0);
+    assert_int_equal(stage_metric(&stage, "footfall_collector_journal_takes_hits"), 0);
+    assert_int_equal(stage_ready_status(&stage), 503);
     close(fd);
-    close(other);
     stage_end(&stage);
 }
 
-static void a_fatal_producer_is_replaced(void **state)
+static void a_narrow_queue_of_the_client_only_slows(void **state)
+{
+    static const char *const narrow[] = {"rdkafka.queue.buffering.max.messages=2", NULL};
+    (void)state;
+    stage_start_held(&stage, narrow);
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(stage_post_alone(&stage, JSON, STAGE_PLAIN_HIT), 204);
+    assert_int_equal(stage_metric(&stage, PENDING), 20);
+    stage_wait_metric(&stage, STAGE_IN_FLIGHT, 2);
+    stage_release(&stage);
+    stage_wait_metric(&stage, PENDING, 0);
+    assert_int_equal(stage_stored_count(&stage), 20);
+    stage_end(&stage);
+}
+
+static void a_fatal_producer_is_replaced_and_nothing_is_passed_over(void **state)
 {
     int fds[3];
     (void)state;
-    stage_start_ready(&stage, NULL);
+    stage_start_ready(&stage, stage_ack_kafka);
     assert_int_equal(stage_post_alone(&stage, JSON, HIT("before")), 204);
     stage_hold(&stage);
     for (int i = 0; i < 3; i++) {
         fds[i] = bench_connect(&stage.bench);
-        stage_post(&stage, fds[i], JSON, i < 2 ? HIT("lost") : STAGE_PLAIN_HIT);
+        stage_post(&stage, fds[i], JSON, i < 2 ? HIT("kept") : STAGE_PLAIN_HIT);
     }
-    stage_wait_metric(&stage, STAGE_IN_FLIGHT, 3);
+    stage_wait_metric(&stage, STAGE_IN_FLIGHT, 2);
     stage_make_fatal(&stage);
+    stage_wait_metric(&stage, PRODUCERS, 2);
+    stage_release(&stage);
     for (int i = 0; i < 3; i++) {
-        stage_expect(&stage, fds[i], 503);
+        stage_expect(&stage, fds[i], 204);
         close(fds[i]);
     }
-    stage_release(&stage);
-    stage_wait_ready(&stage);
-    assert_int_equal(stage_metric(&stage, PRODUCERS), 2);
-    assert_int_equal(stage_post_alone(&stage, JSON, HIT("lost")), 204); /* the id was forgotten */
-    assert_int_equal(stage_read_hits(&stage, hits, 100), 2);
-    assert_false(uuid_equals(hits[0].hit.stream.boot, hits[1].hit.stream.boot));
-    assert_int_equal(hits[0].hit.seq, 1);
-    assert_int_equal(hits[1].hit.seq, 1);
-    assert_int_equal(stage_metric(&stage, "footfall_collector_hits_failed_total{answered=\"503\"}"), 2);
+    assert_int_equal(stage_read_hits(&stage, hits, 100), 3);
+    for (size_t i = 0; i < 3; i++) /* one process, one stream a partition, the same numbers as ever */
+        assert_true(uuid_equals(hits[i].hit.stream.boot, hits[0].hit.stream.boot));
     stage_end(&stage);
 }
 
@@ -183,62 +209,109 @@ static void fatal_again_and_again_is_survived(void **state)
     (void)state;
     stage_start(&stage, NULL);
     for (int i = 0; i < 3; i++) {
-        stage_wait_ready(&stage);
+        stage_wait_metric(&stage, "footfall_collector_kafka_ready", 1);
         stage_make_fatal(&stage);
         stage_wait_metric(&stage, PRODUCERS, i + 2);
     }
-    stage_wait_ready(&stage);
+    assert_int_equal(stage_ready_status(&stage), 200); /* hits are taken all the while */
     assert_int_equal(stage_post_alone(&stage, JSON, STAGE_PLAIN_HIT), 204);
+    stage_wait_metric(&stage, PENDING, 0);
     stage_end(&stage);
 }
 
-static void a_refused_message_is_503_and_its_neighbours_are_kept(void **state)
+/* A batch is refused as a whole: it is found out which of them is to blame. */
+static void a_refused_hit_is_put_aside_and_its_neighbours_are_kept(void **state)
 {
+    char path[64], line[4096];
     (void)state;
-    stage_start_ready(&stage, NULL);
-    enum { PRODUCE_KEY = 0 };
-    rd_kafka_mock_push_request_errors(stage.cluster, PRODUCE_KEY, 1, RD_KAFKA_RESP_ERR_INVALID_RECORD);
-    assert_int_equal(stage_post_alone(&stage, JSON, HIT("bad")), 503);
-    assert_int_equal(stage_metric(&stage, "footfall_collector_hits_failed_total{answered=\"503\"}"), 1);
-    stage_wait_ready(&stage);
-    while (stage_post_alone(&stage, JSON, HIT("bad")) != 204)
-        ; /* the producer may be replaced meanwhile */
-    assert_int_equal(stage_stored_count(&stage), 1);
+    stage_start_held(&stage, NULL);
+    assert_int_equal(stage_post_alone(&stage, JSON, "[" HIT("bad") "," HIT("good") "," HIT("better") "]"),
+                     204);
+    stage_wait_metric(&stage, STAGE_IN_FLIGHT, 3);
+    stage_refuse(&stage, 2); /* the batch, then the first of them alone */
+    stage_release(&stage);
+    stage_wait_metric(&stage, PENDING, 0);
+    assert_int_equal(stage_metric(&stage, "footfall_collector_hits_refused_by_kafka_total"), 1);
+    assert_int_equal(stage_read_hits(&stage, hits, 100), 2);
+    assert_int_equal(stage_stored_count(&stage), 3); /* with the word that a number is skipped */
+    snprintf(path, sizeof(path), "%s/journal/quarantine/refused", stage.folder);
+    FILE *refused = fopen(path, "r");
+    assert_non_null(refused);
+    assert_non_null(fgets(line, sizeof(line), refused));
+    assert_non_null(strstr(line, "\"url\":\"https://example.com/\""));
+    fclose(refused);
     stage_end(&stage);
 }
 
-static void kafka_must_be_as_the_settings_say(void **state)
+static void what_the_client_itself_refuses_is_put_aside(void **state)
 {
-    static const char *const other_count[] = {"kafka.partitions=3", NULL};
+    static const char *const small[] = {"rdkafka.message.max.bytes=1000", NULL};
+    static char body[3000];
     (void)state;
-    stage_start(&stage, other_count);
-    int fd = bench_connect(&stage.bench);
-    const struct stage_reply *reply;
-    do {
-        stage_post(&stage, fd, JSON, STAGE_PLAIN_HIT);
-        reply = stage_read_reply(&stage, fd);
-        assert_int_equal(reply->status, 503);
-    } while (strstr(reply->body, "Kafka has not been reached"));
-    assert_non_null(strstr(reply->body, "kafka.partitions is 3 but topic hits has 4"));
-    assert_int_equal(stage_ready_status(&stage), 503);
+    stage_start_ready(&stage, small);
+    snprintf(body, sizeof(body), "{\"url\":\"https://example.com/%0*d\"}", 2000, 0);
+    assert_int_equal(stage_post_alone(&stage, JSON, body), 204);
+    assert_int_equal(stage_post_alone(&stage, JSON, STAGE_PLAIN_HIT), 204);
+    stage_wait_metric(&stage, PENDING, 0);
+    assert_int_equal(stage_metric(&stage, "footfall_collector_hits_refused_by_kafka_total"), 1);
+    assert_int_equal(stage_read_hits(&stage, hits, 100), 1);
+    stage_end(&stage);
+}
+
+static void with_other_partitions_hits_wait_in_the_journal(void **state)
+{
+    static const char *const too_many[] = {"kafka.partitions=11", NULL};
+    (void)state;
+    stage_start(&stage, too_many);
+    stage_wait_not_ready(&stage, "kafka.partitions is 11 but topic hits has 4");
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(stage_post_alone(&stage, JSON, STAGE_PLAIN_HIT), 204);
     assert_int_equal(stage_stored_count(&stage), 0);
-    close(fd);
+    stage_begin_stop(&stage);
+    stage_finish_stop(&stage);
+    stage_start_again(&stage, NULL);
+    stage_wait_metric(&stage, PENDING, 0);
+    assert_int_equal(stage_read_hits(&stage, hits, 100), 20);
+    for (size_t i = 0; i < 20; i++) { /* a stream lies in one partition */
+        assert_int_equal(hits[i].partition, hits[i].hit.stream.partition % 4);
+        assert_int_equal(hits[i].hit.seq, i + 1);
+    }
+    stage_end(&stage);
+}
+
+static void a_repeat_after_a_restart_is_found_in_the_journal(void **state)
+{
+    (void)state;
+    stage_start_held(&stage, NULL);
+    assert_int_equal(stage_post_alone(&stage, JSON, HIT("again")), 204);
+    stage_begin_stop(&stage);
+    stage_finish_stop(&stage);
+    stage_start_again(&stage, NULL);
+    assert_int_equal(stage_post_alone(&stage, JSON, HIT("again")), 204);
+    assert_int_equal(stage_metric(&stage, REPEATED), 1);
+    stage_release(&stage);
+    stage_wait_metric(&stage, PENDING, 0);
+    assert_int_equal(stage_read_hits(&stage, hits, 100), 1);
     stage_end(&stage);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_reply_waits_for_delivery),
-        cmocka_unit_test(memory_does_not_wait),
-        cmocka_unit_test(the_mirror_does_not_wait),
+        cmocka_unit_test(with_ack_kafka_a_reply_waits_for_delivery),
+        cmocka_unit_test(otherwise_it_does_not_wait_for_kafka),
+        cmocka_unit_test(before_kafka_is_reached_hits_are_taken),
+        cmocka_unit_test(the_mirror_does_not_wait_for_kafka),
         cmocka_unit_test(pipelined_requests_are_answered_in_order),
         cmocka_unit_test(repeats_of_an_id_share_its_delivery),
-        cmocka_unit_test(no_room_is_503_and_a_retry_doubles_nothing),
-        cmocka_unit_test(a_fatal_producer_is_replaced),
+        cmocka_unit_test(no_room_is_503_and_nothing_is_taken),
+        cmocka_unit_test(a_narrow_queue_of_the_client_only_slows),
+        cmocka_unit_test(a_fatal_producer_is_replaced_and_nothing_is_passed_over),
         cmocka_unit_test(fatal_again_and_again_is_survived),
-        cmocka_unit_test(a_refused_message_is_503_and_its_neighbours_are_kept),
-        cmocka_unit_test(kafka_must_be_as_the_settings_say),
+        cmocka_unit_test(a_refused_hit_is_put_aside_and_its_neighbours_are_kept),
+        cmocka_unit_test(what_the_client_itself_refuses_is_put_aside),
+        cmocka_unit_test(with_other_partitions_hits_wait_in_the_journal),
+        cmocka_unit_test(a_repeat_after_a_restart_is_found_in_the_journal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
