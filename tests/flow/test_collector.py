@@ -31,8 +31,8 @@ def crowd():
         yield pool
 
 
-def test_a_204_comes_after_kafka_has_the_hit(programs, topic):
-    collector = programs.collector(topic)
+def test_with_ack_kafka_a_204_comes_after_kafka_has_the_hit(programs, topic):
+    collector = programs.collector(topic, journal__ack="kafka")
     for number in range(20):
         assert collector.post(page(number))[0] == 204
         assert topic.count() == number + 1
@@ -40,7 +40,7 @@ def test_a_204_comes_after_kafka_has_the_hit(programs, topic):
 
 
 def test_an_array_is_taken_whole_or_not_at_all(programs, topic):
-    collector = programs.collector(topic)
+    collector = programs.collector(topic, journal__ack="kafka")
     good = [{"url": f"https://shop.example/{number}"} for number in range(64)]
     status, _, reason = collector.post(json.dumps([*good[:5], {"url": "https://elsewhere.example/"}, *good[5:10]]))
     assert status == 403 and b"hits[5]" in reason
@@ -50,7 +50,7 @@ def test_an_array_is_taken_whole_or_not_at_all(programs, topic):
 
 
 def test_what_is_refused_says_why_in_one_line_and_is_not_published(programs, topic):
-    collector = programs.collector(topic)
+    collector = programs.collector(topic, journal__ack="kafka")
     for body, headers, status in (
             ("{", {}, 400), ("{}", {}, 400), (page(id=7), {}, 400), ('{"url":"https://shop.example/","url":"x"}', {}, 400),
             (page(), {"Origin": "https://elsewhere.example"}, 403), ('{"url":"https://elsewhere.example/"}', {}, 403),
@@ -64,7 +64,7 @@ def test_what_is_refused_says_why_in_one_line_and_is_not_published(programs, top
 
 
 def test_messages_go_to_their_home_in_streams_without_holes(programs, topic):
-    collector = programs.collector(topic)
+    collector = programs.collector(topic, journal__ack="kafka")
     for number in range(200):
         assert collector.post(page(number), X_Forwarded_For=f"81.2.3.{number % 20}")[0] == 204
     seqs = {}
@@ -79,7 +79,7 @@ def test_messages_go_to_their_home_in_streams_without_holes(programs, topic):
 
 
 def test_a_repeated_id_is_published_once(programs, topic, crowd):
-    collector = programs.collector(topic)
+    collector = programs.collector(topic, journal__ack="kafka")
     mine = str(uuid.uuid4())
     answers = list(crowd.map(lambda _: collector.post(page(id=mine))[0], range(20)))
     assert answers == [204] * 20
@@ -112,7 +112,7 @@ def test_published_messages_obey_the_schema(programs, topic, own_folder):
                              {"Content-Type": "application/x-www-form-urlencoded"})[0] == 204
     assert through_unix(mirror, b"GET /v1/mirror HTTP/1.1\r\nHost: shop.example\r\nX-Original-URI: /a?b=c\r\n"
                                 b"X-Real-IP: 81.2.69.160\r\nX-Forwarded-Proto: https\r\n\r\n") == 204
-    wait_until(lambda: topic.count() == 6, "the mirrored hit")
+    wait_until(lambda: topic.count() == 6, "all six")
     schema = json.loads((TOP / "proto/hit.schema.json").read_text())
     validator_class = jsonschema.validators.validator_for(schema)
     validator_class.check_schema(schema)
@@ -128,42 +128,64 @@ def test_published_messages_obey_the_schema(programs, topic, own_folder):
             validator.validate({**messages[0], **harm})
 
 
-def test_without_a_broker_503_and_then_204_again(programs, topic, kafka):
-    collector = programs.collector(topic)
-    assert collector.post(page(1))[0] == 204
+@pytest.mark.parametrize("ack", ["disk", "os", "memory"])
+def test_without_a_broker_hits_wait_in_the_journal(programs, topic, kafka, ack):
+    collector = programs.collector(topic, journal__ack=ack)
+    assert collector.post(page(0))[0] == 204
     kafka.kill()
     try:
-        status, headers, reason = collector.post(page(2))
-        assert status == 503 and int(headers["retry-after"]) > 0 and reason.strip()
-        assert collector.fetch("/healthz")[0] == 200
+        for number in range(1, 20):
+            assert collector.post(page(number))[0] == 204
+        assert collector.fetch("/readyz")[0] == 200
+        assert collector.metrics()["footfall_collector_journal_pending"] >= 19
     finally:
         kafka.start()
-    wait_until(lambda: collector.post(page(3))[0] == 204, "the collector takes hits again")
-    assert {"https://shop.example/page/1", "https://shop.example/page/3"} <= {hit_of(each)["url"] for each in topic.read()}
+    wait_until(lambda: collector.metrics()["footfall_collector_journal_pending"] == 0, "everything is sent")
+    assert sorted(hit_of(each)["url"] for each in topic.read()) == sorted(f"https://shop.example/page/{n}" for n in range(20))
+
+
+def test_with_ack_kafka_a_silent_broker_is_503(programs, topic, kafka):
+    collector = programs.collector(topic, journal__ack="kafka")
+    mine = str(uuid.uuid4())
+    assert collector.post(page(1))[0] == 204
+    kafka.send_signal(signal.SIGSTOP)
+    try:
+        status, headers, reason = collector.post(page(2, id=mine))
+        assert status == 503 and int(headers["retry-after"]) > 0 and b"Kafka did not confirm" in reason
+    finally:
+        kafka.send_signal(signal.SIGCONT)
+    wait_until(lambda: collector.post(page(2, id=mine))[0] == 204, "the retry is answered")
+    assert sorted(hit_of(each)["url"] for each in topic.read()) == [f"https://shop.example/page/{n}" for n in (1, 2)]
 
 
 def test_a_topic_of_another_size_is_never_written_to(programs, topic):
     collector = programs.collector(topic, ready=False, kafka__partitions=7)
     wait_until(lambda: "12" in collector.fetch("/readyz")[1], "it says that the topic has 12 partitions")
     assert collector.fetch("/readyz")[0] == 503
-    assert collector.post(page())[0] == 503
+    assert collector.post(page())[0] == 204  # it waits in the journal
     assert topic.count() == 0
+    collector.stop_well()
+    collector.config.write_text(collector.config.read_text().replace("partitions = 7", "partitions = 12"))
+    collector.start_again()
+    wait_until(lambda: topic.count() > 0, "it is sent")
+    assert hit_of(topic.read()[0])["url"] == "https://shop.example/page/0"
 
 
 def test_sigterm_answers_what_is_in_flight(programs, topic, kafka, crowd):
-    collector = programs.collector(topic)
+    collector = programs.collector(topic, journal__ack="kafka")
     assert collector.post(page(0))[0] == 204
     kafka.send_signal(signal.SIGSTOP)
     try:
         waiting = [crowd.submit(collector.post, page(number)) for number in range(1, 21)]
-        wait_until(lambda: collector.metrics()["footfall_collector_hits_in_flight"] == 20, "20 hits in flight")
+        wait_until(lambda: collector.metrics()["footfall_collector_requests_waiting"] == 20, "20 requests wait")
         collector.send_signal(signal.SIGTERM)
         wait_until(lambda: refuses(collector.port), "it listens no more")
     finally:
         kafka.send_signal(signal.SIGCONT)
     assert [each.result()[0] for each in waiting] == [204] * 20
     assert collector.wait_left() == 0
-    assert len({hit_of(each)["url"] for each in topic.read()}) == topic.count() == 21
+    urls = [hit_of(each)["url"] for each in topic.read() if each.value]
+    assert len(set(urls)) == len(urls) == 21
 
 
 def refuses(port):
