@@ -54,3 +54,45 @@ enum status connection_open(const char *conninfo, struct pg_conn **conn, struct 
     *conn = opened;
     return STATUS_OK;
 }
+
+static enum status status_of(const char *sqlstate)
+{
+    static const struct {
+        const char *prefix;
+        enum status status;
+    } table[] = {
+        {"42501", STATUS_DENIED},   {"08", STATUS_UNAVAILABLE},    {"40", STATUS_UNAVAILABLE},
+        {"53", STATUS_UNAVAILABLE}, {"55P03", STATUS_UNAVAILABLE}, {"57", STATUS_UNAVAILABLE},
+    };
+    for (size_t i = 0; sqlstate != NULL && i < sizeof table / sizeof table[0]; i++)
+        if (strncmp(sqlstate, table[i].prefix, strlen(table[i].prefix)) == 0)
+            return table[i].status;
+    return sqlstate != NULL ? STATUS_CONFLICT : STATUS_UNAVAILABLE;
+}
+
+enum status connection_explain(struct pg_conn *conn, const struct pg_result *result, const char *what,
+                               struct why *why)
+{
+    enum status status = status_of(PQresultErrorField(result, PG_DIAG_SQLSTATE));
+    const char *primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+    const char *message = primary != NULL ? primary : PQerrorMessage(conn);
+    return why_say(why, status, "%s: %.*s (as role %s)", what, (int)strcspn(message, "\n"), message,
+                   PQuser(conn));
+}
+
+enum status connection_ask(struct pg_conn *conn, const struct connection_question *question,
+                           struct pg_result **result, struct why *why)
+{
+    PGresult *got = question->value_count == 0 ? PQexec(conn, question->sql)
+                                               : PQexecParams(conn, question->sql, question->value_count,
+                                                              NULL, question->values, NULL, NULL, 0);
+    ExecStatusType got_status = PQresultStatus(got);
+    enum status status = STATUS_OK;
+    if (got_status != PGRES_COMMAND_OK && got_status != PGRES_TUPLES_OK)
+        status = connection_explain(conn, got, question->what, why);
+    if (status == STATUS_OK && result != NULL)
+        *result = got;
+    else
+        PQclear(got);
+    return status;
+}

@@ -41,49 +41,20 @@ struct versions {
     int newest;
 };
 
-static enum status status_of(const char *sqlstate)
-{
-    static const struct {
-        const char *prefix;
-        enum status status;
-    } table[] = {
-        {"42501", STATUS_DENIED},   {"08", STATUS_UNAVAILABLE},    {"40", STATUS_UNAVAILABLE},
-        {"53", STATUS_UNAVAILABLE}, {"55P03", STATUS_UNAVAILABLE}, {"57", STATUS_UNAVAILABLE},
-    };
-    for (size_t i = 0; sqlstate != NULL && i < sizeof table / sizeof table[0]; i++)
-        if (strncmp(sqlstate, table[i].prefix, strlen(table[i].prefix)) == 0)
-            return table[i].status;
-    return sqlstate != NULL ? STATUS_CONFLICT : STATUS_UNAVAILABLE;
-}
-
-/* Says in *why what `what` failed with. */
-static enum status explain(PGconn *conn, const PGresult *result, const char *what, struct why *why)
-{
-    enum status status = status_of(PQresultErrorField(result, PG_DIAG_SQLSTATE));
-    const char *primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
-    const char *message = primary != NULL ? primary : PQerrorMessage(conn);
-    const char *mend =
-        status == STATUS_DENIED
-            ? ": run `footfall-aggregator migrate` with postgres.owner_conninfo of a role that may"
-            : "";
-    return why_say(why, status, "%s: %.*s (as role %s)%s", what, (int)strcspn(message, "\n"), message,
-                   PQuser(conn), mend);
-}
-
 /* Runs one text of SQL; *result (may be NULL) is for PQclear. */
 static enum status run_sql(PGconn *conn, const char *sql, const char *what, PGresult **result,
                            struct why *why)
 {
-    PGresult *got = PQexec(conn, sql);
-    ExecStatusType got_status = PQresultStatus(got);
-    enum status status = STATUS_OK;
-    if (got_status != PGRES_COMMAND_OK && got_status != PGRES_TUPLES_OK)
-        status = explain(conn, got, what, why);
-    if (status == STATUS_OK && result != NULL)
-        *result = got;
-    else
-        PQclear(got);
-    return status;
+    struct why said;
+    struct connection_question question = {.what = what, .sql = sql};
+    enum status status = connection_ask(conn, &question, result, &said);
+    if (status == STATUS_OK)
+        return STATUS_OK;
+    const char *mend =
+        status == STATUS_DENIED
+            ? ": run `footfall-aggregator migrate` with postgres.owner_conninfo of a role that may"
+            : "";
+    return why_say(why, status, "%s%s", said.text, mend);
 }
 
 static void note_versions(const PGresult *result, struct versions *versions)
