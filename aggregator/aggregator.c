@@ -8,7 +8,7 @@
  * due sessions and strays; meanwhile the other batch fills store's callbacks -> committing.c: what became of
  * it -> turn tick, 100 ms      -> sessions that are due without a message, strays, claims whose time has come
  *   feed.on_revoked   -> everything is forgotten; what the store is doing may still succeed
- *   feed.on_fault     -> the partition halts */
+ *   feed.on_fault     -> the partition halts (halting.c); a claim that succeeds ends that */
 #include "aggregator/aggregator.h"
 
 #include <stdio.h>
@@ -28,14 +28,6 @@ enum {
 
 /* ---- Messages ---- */
 
-void aggregator_halt(struct aggregator *aggregator, int partition, const char *reason)
-{
-    struct log log = log_with(&aggregator->log, "partition=%d", partition);
-    assignment_halt(&aggregator->assignment, partition);
-    aggregator->is_list_stale = true;
-    log_error(&log, "partition_halted", "it is not read any more: %s", reason);
-}
-
 static void on_message(void *context, const struct feed_message *message)
 {
     struct aggregator *aggregator = context;
@@ -49,10 +41,15 @@ static void on_message(void *context, const struct feed_message *message)
     char text[64] = "";
     if (part->condemned_offset == message->offset)
         snprintf(text, sizeof text, "Postgres refuses it (SQLSTATE %s)", part->condemned_sqlstate);
+    size_t reject_count = load->batch->reject_count;
     if (intake_take(&aggregator->intake, message, slice_of(text), load->batch, &load->counts) ==
         INTAKE_TOO_NEW)
-        aggregator_halt(aggregator, message->partition,
-                        "it holds hits of a newer version of the contract; run a newer program");
+        halting_until_resumed(aggregator, message->partition,
+                              "it holds hits of a newer version of the contract; run a newer program");
+    else if (load->batch->reject_count == reject_count)
+        halting_note_message(aggregator, message, HALTING_HIT);
+    else
+        halting_note_message(aggregator, message, text[0] == '\0' ? HALTING_REJECTED : HALTING_REFUSED);
 }
 
 static bool has_room(const struct aggregator *aggregator)
@@ -160,17 +157,17 @@ static void set_up(struct aggregator *aggregator, int partition_count)
     aggregator->claims = must_calloc(count, sizeof *aggregator->claims);
     aggregator->quiet_ms = must_calloc(count, sizeof *aggregator->quiet_ms);
     aggregator->positions = must_calloc(count, sizeof *aggregator->positions);
+    aggregator->reject_rates = must_calloc(count, sizeof *aggregator->reject_rates);
 }
 
-/* Sessions belong to partitions by the number of partitions: it must not change under them. */
-static void refuse_count(struct aggregator *aggregator, int partition_count)
+/* It is another topic now, or another cluster: what claims make of that is decided by each partition's row.
+ */
+static void renew_claims(struct aggregator *aggregator)
 {
-    char reason[160];
-    snprintf(reason, sizeof reason,
-             "the topic had %d partitions and now has %d; sessions belong to partitions: use a new topic",
-             aggregator->partition_count, partition_count);
-    for (int i = 0; i < aggregator->partition_count; i++)
-        aggregator_halt(aggregator, i, reason);
+    assignment_renew(&aggregator->assignment, aggregator->now);
+    batch_clear(aggregator->filling->batch);
+    aggregator->filling->counts = (struct metrics){{0}};
+    aggregator->is_list_stale = true;
 }
 
 static void on_cluster(void *context, const char *cluster_id, int partition_count)
@@ -178,11 +175,11 @@ static void on_cluster(void *context, const char *cluster_id, int partition_coun
     struct aggregator *aggregator = context;
     log_info(&aggregator->log, "kafka_reached", "cluster %s, topic %s with %d partitions", cluster_id,
              aggregator->options.configuration->kafka_topic, partition_count);
-    store_set_cluster(aggregator->store, cluster_id, partition_count);
+    bool is_other = store_set_cluster(aggregator->store, cluster_id, partition_count);
     if (aggregator->partition_count == 0)
         set_up(aggregator, partition_count);
-    else if (aggregator->partition_count != partition_count)
-        refuse_count(aggregator, partition_count);
+    else if (is_other)
+        renew_claims(aggregator);
 }
 
 static void on_assigned(void *context, const int *partitions, size_t count)
@@ -215,15 +212,9 @@ static void on_end(void *context, int partition)
     assignment_note_end(&aggregator->assignment, partition, aggregator->now);
 }
 
-static void on_fault(void *context, int partition, const char *fault)
+static void on_fault(void *context, const struct feed_fault *fault)
 {
-    struct aggregator *aggregator = context;
-    char reason[400];
-    snprintf(reason, sizeof reason,
-             "%.160s. Retention may have passed hits that were not stored, or the topic was made anew: look,"
-             " set next_offset of its row in footfall.partitions to the offset to go on at, then start again",
-             fault);
-    aggregator_halt(aggregator, partition, reason);
+    halting_take_fault(context, fault);
 }
 
 /* ---- Life ---- */
@@ -364,6 +355,7 @@ static void release(struct aggregator *aggregator)
     free(aggregator->claims);
     free(aggregator->quiet_ms);
     free(aggregator->positions);
+    free(aggregator->reject_rates);
     void (*on_stopped)(void *) = aggregator->on_stopped;
     void *context = aggregator->stopped_context;
     free(aggregator);

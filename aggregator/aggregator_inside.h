@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * aggregator_inside: what the two halves of the aggregator share: aggregator.c takes messages in and decides
- * whose turn it is, committing.c claims, writes and deals with what the store says. Included by them only. */
+ * aggregator_inside: what the parts of the aggregator share: aggregator.c takes messages in and decides whose
+ * turn it is, committing.c claims, writes and deals with what the store says, halting.c stops partitions.
+ * Included by them only. */
 #ifndef AGGREGATOR_AGGREGATOR_INSIDE_H
 #define AGGREGATOR_AGGREGATOR_INSIDE_H
 
@@ -11,6 +12,7 @@
 #include "aggregator/intake.h"
 #include "aggregator/merge.h"
 #include "aggregator/pace.h"
+#include "aggregator/reject_rate.h"
 #include "aggregator/store.h"
 #include "base/log.h"
 
@@ -38,6 +40,7 @@ struct aggregator {
     size_t claim_count;
     int64_t *quiet_ms;
     struct feed_position *positions;
+    struct reject_rate *reject_rates; /* by partition */
 
     struct pace pace;
     struct backoff backoff;
@@ -46,6 +49,7 @@ struct aggregator {
     mono_ms committed_at; /* the last batch */
     mono_ms ends_asked_at;
     int claiming;   /* the partition under way */
+    int halting;    /* the one whose halt is being kept */
     int generation; /* of the assignment, when the store's work was begun */
     bool is_postgres_up;
     bool is_dry;        /* the queue was empty when last looked at */
@@ -69,8 +73,18 @@ struct aggregator {
 void aggregator_look_at_clock(struct aggregator *aggregator);
 /* Lets everything go on that can: reads, and starts the store's next work when it is idle. */
 void aggregator_turn(struct aggregator *aggregator);
-/* A person is needed for this partition: it is not read any more. */
-void aggregator_halt(struct aggregator *aggregator, int partition, const char *reason);
+
+/* A person is needed for this partition: it is not read any more. The reason says what mends it. */
+void halting_halt(struct aggregator *aggregator, int partition, const char *reason);
+/* The same; that `resume` is the last step of the mend is added. */
+void halting_until_resumed(struct aggregator *aggregator, int partition, const char *reason);
+void halting_take_fault(struct aggregator *aggregator, const struct feed_fault *fault);
+/* Counts what became of a message, and halts its partition when too many are rejected. */
+enum halting_fate { HALTING_HIT, HALTING_REJECTED, HALTING_REFUSED /* by Postgres, after it was counted */ };
+void halting_note_message(struct aggregator *aggregator, const struct feed_message *message,
+                          enum halting_fate fate);
+/* A person has looked: the partition could be claimed. */
+void halting_end(struct aggregator *aggregator, const struct claim *claim);
 
 /* The store is idle: starts what is due next, if anything is. */
 void committing_start(struct aggregator *aggregator);

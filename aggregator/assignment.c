@@ -2,7 +2,9 @@
  * assignment: see the header. */
 #include "aggregator/assignment.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 void assignment_init(struct assignment *assignment, int partition_count)
 {
@@ -72,6 +74,8 @@ void assignment_clear(struct assignment *assignment)
     for (int i = 0; i < assignment->limit; i++) {
         drop_claim(assignment, &assignment->parts[i]);
         assignment->parts[i].state = ASSIGNMENT_NONE;
+        assignment->parts[i].halt = HALT_NONE;
+        assignment->parts[i].halt_reason[0] = '\0';
     }
 }
 
@@ -81,7 +85,7 @@ int assignment_find_due(const struct assignment *assignment, mono_ms now)
 {
     for (int i = 0; i < assignment->limit; i++) {
         const struct assignment_part *part = &assignment->parts[i];
-        if (part->state == ASSIGNMENT_WANTED && !part->is_halted && part->claim_at.ms <= now.ms)
+        if (part->state == ASSIGNMENT_WANTED && part->halt != HALT_FOUND && part->claim_at.ms <= now.ms)
             return i;
     }
     return -1;
@@ -95,6 +99,8 @@ bool assignment_hold_take(struct assignment *assignment, int generation, struct 
         return false;
     }
     part->state = ASSIGNMENT_HELD;
+    part->halt = HALT_NONE;
+    part->halt_reason[0] = '\0';
     part->claim = claim;
     part->read_offset = claim->next_offset;
     part->stored_offset = claim->next_offset;
@@ -108,16 +114,56 @@ void assignment_drop(struct assignment *assignment)
         drop_claim(assignment, &assignment->parts[i]);
 }
 
+void assignment_renew(struct assignment *assignment, mono_ms now)
+{
+    assignment->generation++;
+    assignment_drop(assignment);
+    for (int i = 0; i < assignment->limit; i++) {
+        assignment->parts[i].halt = HALT_NONE;
+        assignment->parts[i].claim_at = now;
+    }
+}
+
 void assignment_fence(struct assignment *assignment, int partition, mono_ms now)
 {
     struct assignment_part *part = find(assignment, partition);
     drop_claim(assignment, part);
+    if (part->halt == HALT_FOUND)
+        part->halt = HALT_NONE;
     part->claim_at = (mono_ms){now.ms + ASSIGNMENT_COOLING_MS + backoff_next(&part->cooling)};
 }
 
-void assignment_halt(struct assignment *assignment, int partition)
+bool assignment_halt(struct assignment *assignment, int partition, const char *reason, mono_ms now)
 {
-    find(assignment, partition)->is_halted = true;
+    struct assignment_part *part = find(assignment, partition);
+    part->claim_at = (mono_ms){now.ms + ASSIGNMENT_LOOK_MS};
+    if (part->halt == HALT_FOUND)
+        return false;
+    part->halt = HALT_KEPT;
+    if (part->state == ASSIGNMENT_HELD) {
+        part->halt = HALT_FOUND;
+        part->halt_owner = part->claim->owner;
+    }
+    if (strcmp(part->halt_reason, reason) == 0)
+        return false;
+    snprintf(part->halt_reason, sizeof part->halt_reason, "%s", reason);
+    return true;
+}
+
+int assignment_find_halt(const struct assignment *assignment)
+{
+    for (int i = 0; i < assignment->limit; i++)
+        if (assignment->parts[i].halt == HALT_FOUND)
+            return i;
+    return -1;
+}
+
+void assignment_note_halt_kept(struct assignment *assignment, int partition, mono_ms now)
+{
+    struct assignment_part *part = find(assignment, partition);
+    drop_claim(assignment, part);
+    part->halt = HALT_KEPT;
+    part->claim_at = (mono_ms){now.ms + ASSIGNMENT_LOOK_MS};
 }
 
 void assignment_bury(struct assignment *assignment)
@@ -126,11 +172,16 @@ void assignment_bury(struct assignment *assignment)
         claim_free(&assignment->dropped[--assignment->dropped_count]);
 }
 
+const struct claim *assignment_find_claim(const struct assignment *assignment, int partition)
+{
+    return partition < assignment->limit ? find(assignment, partition)->claim : NULL;
+}
+
 /* ---- What is read ---- */
 
 static bool is_read(const struct assignment_part *part)
 {
-    return part->state == ASSIGNMENT_HELD && !part->is_halted;
+    return part->state == ASSIGNMENT_HELD && part->halt == HALT_NONE;
 }
 
 size_t assignment_positions(const struct assignment *assignment, struct feed_position *positions)
@@ -192,6 +243,6 @@ size_t assignment_halted_count(const struct assignment *assignment)
 {
     size_t count = 0;
     for (int i = 0; i < assignment->limit; i++)
-        count += assignment->parts[i].is_halted;
+        count += assignment->parts[i].halt != HALT_NONE;
     return count;
 }

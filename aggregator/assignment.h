@@ -7,11 +7,13 @@
  *     ^                          ^  └ not before claim_at             │
  *     │   assignment_clear       └──── assignment_drop, _fence ───────┘
  *     └──────────────────────────────────────────────────────────────
- * A halted partition is neither claimed nor read as long as the process lives; one that is held stays so
- * until it is dropped, so that what was read before can still be committed. Each assignment and each
- * revocation begins a new generation: a claim that was asked for in an older one is thrown away. Dropped
- * claims may still be borrowed by the store: they are freed by assignment_bury, when it is idle. A table of
- * states, no I/O; times are given. Loop thread. */
+ * A halted partition is not read. One that its holder halts (HALT_FOUND) stays held, so that what was read
+ * before can still be committed, until the halt is kept in Postgres. Then, or when a claim was refused
+ * because of what the row says (HALT_KEPT), it is claimed again every ASSIGNMENT_LOOK_MS: the claim that
+ * succeeds ends the halt, and that is how a resume is noticed. Each assignment and each revocation begins a
+ * new generation, without halts: a claim that was asked for in an older one is thrown away. Dropped claims
+ * may still be borrowed by the store: they are freed by assignment_bury, when it is idle. A table of states,
+ * no I/O; times are given. Loop thread. */
 #ifndef AGGREGATOR_ASSIGNMENT_H
 #define AGGREGATOR_ASSIGNMENT_H
 
@@ -25,14 +27,24 @@ enum {
     ASSIGNMENT_COOLING_MS = 10000,
     ASSIGNMENT_COOLING_MIN_MS = 1000,
     ASSIGNMENT_COOLING_MAX_MS = 30000,
+    ASSIGNMENT_LOOK_MS = 5000, /* between two looks at a halted partition */
 };
 
 enum assignment_state { ASSIGNMENT_NONE, ASSIGNMENT_WANTED, ASSIGNMENT_HELD };
+enum assignment_halt {
+    HALT_NONE,
+    HALT_FOUND, /* by us, the owner: to be kept in the partition's row */
+    HALT_KEPT,  /* the row says so, or says what does not fit */
+};
+
+enum { ASSIGNMENT_REASON_MAX = 512 };
 
 struct assignment_part {
     enum assignment_state state;
-    bool is_halted;
-    mono_ms claim_at; /* WANTED: not before */
+    enum assignment_halt halt;
+    char halt_reason[ASSIGNMENT_REASON_MAX]; /* of the last halt in this generation */
+    uuid halt_owner;                         /* HALT_FOUND: our token in the row */
+    mono_ms claim_at;                        /* WANTED: not before */
     struct backoff cooling;
     struct claim *claim;   /* HELD */
     int64_t read_offset;   /* HELD: of the next message to take; -2: the beginning */
@@ -65,10 +77,21 @@ bool assignment_hold_take(struct assignment *assignment, int generation, struct 
 
 /* All claims are forgotten, to be made anew. */
 void assignment_drop(struct assignment *assignment);
-/* Somebody else owns this one: dropped, and not asked for soon. */
+/* All claims are forgotten and those asked for are thrown away: what was known of the topic has changed. */
+void assignment_renew(struct assignment *assignment, mono_ms now);
+/* Somebody else owns this one: dropped, and not asked for soon; what halted it here is the other's to find.
+ */
 void assignment_fence(struct assignment *assignment, int partition, mono_ms now);
-void assignment_halt(struct assignment *assignment, int partition);
+/* A person is needed. False: it is halted already for this reason, or for one that was found before. */
+bool assignment_halt(struct assignment *assignment, int partition, const char *reason, mono_ms now);
+/* A halted partition whose halt is to be kept in its row now; -1: none. */
+int assignment_find_halt(const struct assignment *assignment);
+/* It is in the row. */
+void assignment_note_halt_kept(struct assignment *assignment, int partition, mono_ms now);
 void assignment_bury(struct assignment *assignment);
+
+/* NULL: it is not held. */
+const struct claim *assignment_find_claim(const struct assignment *assignment, int partition);
 
 /* Where to read from now on; positions has room for `limit`. */
 size_t assignment_positions(const struct assignment *assignment, struct feed_position *positions);

@@ -59,7 +59,8 @@ static enum step_move own_row(void *job)
                "       partition_count = coalesce(partition_count, $5::int4)"
                " WHERE topic = $1 AND partition = $2::int4"
                " RETURNING next_offset, version, stored_until, cluster_id, partition_count,"
-               "           EXISTS (SELECT FROM footfall.strays WHERE topic = $1 AND home = $2::int4)"};
+               "           EXISTS (SELECT FROM footfall.strays WHERE topic = $1 AND home = $2::int4),"
+               "           halt_reason"};
     add_key(claiming, &statement);
     database_statement_add_text(&statement, claiming->owner_text);
     database_statement_add_text(&statement, claiming->cluster->id);
@@ -75,8 +76,9 @@ static enum step_move refuse_cluster(struct claiming *claiming, const struct pg_
         return steps_stop(
             claiming->steps, STORE_HALT, claiming->partition,
             "kafka.brokers leads to cluster \"%s\", but the offsets in footfall.partitions are of"
-            " cluster \"%.*s\": mend kafka.brokers or postgres.conninfo",
-            claiming->cluster->id, SLICE_ARGS(id));
+            " cluster \"%.*s\": mend kafka.brokers or postgres.conninfo; when that cluster is gone for good,"
+            " `footfall-aggregator resume %d --accept-loss` begins with this one's log",
+            claiming->cluster->id, SLICE_ARGS(id), claiming->partition);
     return steps_stop(
         claiming->steps, STORE_HALT, claiming->partition,
         "topic %s has %d partitions, footfall.partitions says %d: sessions belong to partitions, so"
@@ -90,6 +92,9 @@ static enum step_move take_row(void *job, const struct database_reply *reply)
     const struct pg_result *result = reply->result;
     if (result_count(result) != 1) /* deleted between two statements: by a person */
         return steps_stop(claiming->steps, STORE_RETRY, claiming->partition, "the partition's row is gone");
+    if (!result_is_null(result, 0, 6))
+        return steps_stop(claiming->steps, STORE_HALT, claiming->partition, "%.*s",
+                          SLICE_ARGS(result_text(result, 0, 6)));
     if (!slice_equals(result_text(result, 0, 3), slice_of(claiming->cluster->id)) ||
         result_int32(result, 0, 4) != claiming->cluster->partition_count)
         return refuse_cluster(claiming, result);

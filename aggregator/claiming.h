@@ -4,7 +4,8 @@
  *   connect -> make the row -> own it (one transaction, lock_timeout) -> replay the open sessions
  * The row names the owner's backend. Nothing but its end frees a lock that is held inside COPY, so when the
  * lock cannot be had, that backend is ended, if it still is the one that the row names, and the claim starts
- * over. A lock that is left is somebody else's, as of a person with psql: FENCED. Received sets are loaded
+ * over. A lock that is left is somebody else's, as of a person with psql: FENCED. A row that is halted, or
+ * that is about another cluster or number of partitions, is left as it is: HALT. Received sets are loaded
  * later, by the batches that name them. Owned by the store; loop thread. */
 #ifndef AGGREGATOR_CLAIMING_H
 #define AGGREGATOR_CLAIMING_H

@@ -9,7 +9,7 @@
  * claim that failed so, only this one is) RETRY       the same, after a back-off; nothing is read meanwhile
  *   BAD_DATA    the same at once, with batches halved, until the message that Postgres refuses comes alone:
  *               then it is condemned, and becomes a reject when it is read again
- *   HALT        the partition is left alone; the others are claimed anew
+ *   HALT        the partition is left alone, and that is kept in its row; the others are claimed anew
  * An outcome that arrives after a revocation is about partitions that are no longer ours: only RETRY matters.
  */
 #include <stdio.h>
@@ -57,11 +57,10 @@ static void fence(struct aggregator *aggregator, const struct store_result *resu
 
 static void halt_written(struct aggregator *aggregator, const struct store_result *result)
 {
-    metrics_add(aggregator->options.metrics, METRICS_HALTS, 1);
     for (size_t i = 0; i < aggregator->claim_count; i++) {
         int partition = aggregator->claims[i]->partition;
         if (result->partition < 0 || result->partition == partition)
-            aggregator_halt(aggregator, partition, result->reason);
+            halting_until_resumed(aggregator, partition, result->reason);
     }
 }
 
@@ -142,15 +141,25 @@ static void note_success(struct aggregator *aggregator)
 
 /* ---- Claims ---- */
 
+static void hold_take(struct aggregator *aggregator, struct claim *claim)
+{
+    struct assignment *assignment = &aggregator->assignment;
+    bool was_halted = assignment->parts[claim->partition].halt != HALT_NONE;
+    metrics_add(aggregator->options.metrics, METRICS_CLAIMS, 1);
+    if (!assignment_hold_take(assignment, aggregator->generation, claim))
+        return;
+    aggregator->is_list_stale = true;
+    if (was_halted)
+        halting_end(aggregator, claim);
+}
+
 static void on_claimed(void *context, const struct store_result *result, struct claim *claim)
 {
     struct aggregator *aggregator = context;
     aggregator_look_at_clock(aggregator);
     if (result->outcome == STORE_DONE) {
         note_success(aggregator);
-        metrics_add(aggregator->options.metrics, METRICS_CLAIMS, 1);
-        if (assignment_hold_take(&aggregator->assignment, aggregator->generation, claim))
-            aggregator->is_list_stale = true;
+        hold_take(aggregator, claim);
     } else if (result->outcome == STORE_RETRY) {
         recover(aggregator, result);
     } else if (is_stale(aggregator)) {
@@ -159,8 +168,7 @@ static void on_claimed(void *context, const struct store_result *result, struct 
         note_fenced(aggregator, result);
         assignment_fence(&aggregator->assignment, aggregator->claiming, aggregator->now);
     } else {
-        metrics_add(aggregator->options.metrics, METRICS_HALTS, 1);
-        aggregator_halt(aggregator, aggregator->claiming, result->reason);
+        halting_halt(aggregator, aggregator->claiming, result->reason);
     }
     aggregator_turn(aggregator);
 }
@@ -286,6 +294,41 @@ int64_t committing_wait_ms(const struct aggregator *aggregator)
     return pace_wait_ms(&aggregator->pace, &filling, aggregator->now);
 }
 
+/* ---- Halts ---- */
+
+static void on_halt_kept(void *context, const struct store_result *result)
+{
+    struct aggregator *aggregator = context;
+    aggregator_look_at_clock(aggregator);
+    if (result->outcome == STORE_RETRY) {
+        recover(aggregator, result);
+    } else if (is_stale(aggregator)) {
+        /* whoever has the partition now finds out by himself */
+    } else if (result->outcome == STORE_FENCED) {
+        note_fenced(aggregator, result);
+        assignment_fence(&aggregator->assignment, aggregator->halting, aggregator->now);
+    } else {
+        if (result->outcome != STORE_DONE)
+            log_error(&aggregator->log, "halt_not_kept", "a restart will not know of it: %s", result->reason);
+        assignment_note_halt_kept(&aggregator->assignment, aggregator->halting, aggregator->now);
+    }
+    aggregator_turn(aggregator);
+}
+
+/* When what was read before is stored. False: there is nothing to keep now. */
+static bool keep_halt(struct aggregator *aggregator)
+{
+    int partition = assignment_find_halt(&aggregator->assignment);
+    if (partition < 0 || aggregator->filling->batch->next_offsets[partition] >= 0)
+        return false;
+    const struct assignment_part *part = &aggregator->assignment.parts[partition];
+    begin(aggregator);
+    aggregator->halting = partition;
+    store_keep_halt(aggregator->store, &(struct store_halt){partition, part->halt_owner, part->halt_reason},
+                    on_halt_kept, aggregator);
+    return true;
+}
+
 /* ---- Strays ---- */
 
 static void on_peeked(void *context, const struct store_result *result)
@@ -344,6 +387,8 @@ void committing_start(struct aggregator *aggregator)
     }
     if (aggregator->is_list_stale)
         read_what_is_held(aggregator);
+    if (keep_halt(aggregator))
+        return;
     if (peek(aggregator))
         return;
     if (committing_wait_ms(aggregator) == 0 && write_batch(aggregator))

@@ -7,6 +7,7 @@
 #include "aggregator/feed.h"
 
 #include <librdkafka/rdkafka.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uv.h>
@@ -23,6 +24,12 @@ enum {
     MAX_DOWN_MS = 180000,
 };
 
+struct pending_fault { /* told when the broker has said where the log begins and ends now */
+    int partition;
+    int answers; /* to be waited for: one that is under way may be older than the fault */
+    char reason[200];
+};
+
 struct feed {
     struct uv_loop_s *loop;
     struct feed_options options;
@@ -37,6 +44,8 @@ struct feed {
     mono_ms down_since;
     struct backoff backoff;
     uv_timer_t renewal;
+    struct pending_fault *faults;
+    size_t fault_count;
 };
 
 /* ---- Start and renewal ---- */
@@ -93,6 +102,7 @@ static void free_feed(struct feed *feed)
 {
     if (feed->conf != NULL)
         rd_kafka_conf_destroy(feed->conf);
+    free(feed->faults);
     free(feed);
 }
 
@@ -128,6 +138,7 @@ fail:
 
 static void forget_assignment(struct feed *feed)
 {
+    feed->fault_count = 0;
     if (!feed->is_assigned)
         return;
     feed->is_assigned = false;
@@ -164,6 +175,46 @@ static void renew(struct feed *feed, const char *reason)
     uv_timer_start(&feed->renewal, on_renew, (uint64_t)wait_ms, 0);
 }
 
+/* ---- Faults of a partition ---- */
+
+static bool is_pending(const struct feed *feed, int partition)
+{
+    for (size_t i = 0; i < feed->fault_count; i++)
+        if (feed->faults[i].partition == partition)
+            return true;
+    return false;
+}
+
+static void note_fault(struct feed *feed, int partition, const char *reason)
+{
+    if (is_pending(feed, partition))
+        return;
+    feed->faults = must_realloc(feed->faults, (feed->fault_count + 1) * sizeof *feed->faults);
+    struct pending_fault *fault = &feed->faults[feed->fault_count++];
+    fault->partition = partition;
+    fault->answers = feed_client_is_asking(feed->client) ? 2 : 1;
+    snprintf(fault->reason, sizeof fault->reason, "%s", reason);
+    feed_client_ask(feed->client);
+}
+
+static void tell_faults(struct feed *feed)
+{
+    size_t left = 0;
+    for (size_t i = 0; i < feed->fault_count; i++) {
+        struct pending_fault *fault = &feed->faults[i];
+        if (--fault->answers > 0) {
+            feed->faults[left++] = *fault;
+            continue;
+        }
+        feed->events.on_fault(feed->context,
+                              &(struct feed_fault){fault->partition, fault->reason,
+                                                   feed_client_answered_log(feed->client, fault->partition)});
+    }
+    feed->fault_count = left;
+    if (left > 0)
+        feed_client_ask(feed->client);
+}
+
 /* ---- What the client says ---- */
 
 static void on_wake(void *context)
@@ -181,6 +232,7 @@ static void on_cluster(void *context, const char *cluster_id, int partition_coun
     backoff_reset(&feed->backoff);
     if (is_news)
         feed->events.on_cluster(feed->context, cluster_id, partition_count);
+    tell_faults(feed);
 }
 
 static void note_down(struct feed *feed, const char *reason)
@@ -269,7 +321,7 @@ static void take_partition_error(struct feed *feed, int partition, rd_kafka_resp
     if (error == RD_KAFKA_RESP_ERR__PARTITION_EOF)
         feed->events.on_end(feed->context, partition);
     else if (is_fault(error))
-        feed->events.on_fault(feed->context, partition, reason);
+        note_fault(feed, partition, reason);
     else
         log_warning(&feed->log, "partition_error", "partition %d: %s", partition, reason);
 }
@@ -355,12 +407,11 @@ void feed_read_at(struct feed *feed, const struct feed_position *positions, size
 
 int64_t feed_lag(const struct feed *feed, int partition, int64_t next_offset)
 {
-    int64_t first;
-    int64_t end;
-    if (!feed_client_find_ends(feed->client, partition, &first, &end))
+    struct loss_log log = feed_client_find_log(feed->client, partition);
+    if (log.end < 0)
         return -1;
-    int64_t from = next_offset > first ? next_offset : first;
-    return end > from ? end - from : 0;
+    int64_t from = next_offset > log.first ? next_offset : log.first;
+    return log.end > from ? log.end - from : 0;
 }
 
 void feed_ask_ends(struct feed *feed)

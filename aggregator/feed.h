@@ -10,9 +10,9 @@
 #ifndef AGGREGATOR_FEED_H
 #define AGGREGATOR_FEED_H
 
+#include "aggregator/loss.h"
 #include "base/clock.h"
 #include "base/settings.h"
-#include "base/slice.h"
 
 struct uv_loop_s;
 struct feed;
@@ -26,13 +26,18 @@ struct feed_message {
     slice value;     /* borrowed during the callback */
 };
 
+struct feed_fault { /* a partition cannot be read on: offset out of range, records that cannot be read … */
+    int partition;
+    const char *reason;  /* one line, as librdkafka says it */
+    struct loss_log log; /* asked for after that */
+};
+
 struct feed_events {
     void (*on_assigned)(void *context, const int *partitions, size_t count);
     void (*on_revoked)(void *context); /* all partitions, always (eager protocol) */
     void (*on_message)(void *context, const struct feed_message *message);
     void (*on_end)(void *context, int partition); /* the end of the log was reached */
-    /* A partition cannot be read on: offset out of range, topic gone … reason is one line. */
-    void (*on_fault)(void *context, int partition, const char *reason);
+    void (*on_fault)(void *context, const struct feed_fault *fault);
     /* The broker was reached: what it says of the topic. Before the first assignment of each client, and when
      * brokers are back. */
     void (*on_cluster)(void *context, const char *cluster_id, int partition_count);

@@ -9,14 +9,8 @@
 #include <uv.h>
 
 #include "proto/kafka.h"
-#include "proto/partition.h"
 
-enum { ASK_TIMEOUT_MS = 1000, ASK_PAUSE_MS = 500 };
-
-struct ends { /* of a partition's log; end -1: not known */
-    int64_t first;
-    int64_t end;
-};
+enum { ASK_PAUSE_MS = 500 };
 
 struct feed_client {
     struct uv_loop_s *loop;
@@ -35,14 +29,12 @@ struct feed_client {
     int open_handles;
 
     /* Of each partition, as last answered. */
-    struct ends *ends;
-    int ends_count;
+    struct loss_log *logs;
+    int log_count;
 
     /* The answer; written by the pool's thread while is_asking. */
-    char cluster_id[FEED_CLIENT_CLUSTER_ID_MAX + 1];
-    int partition_count; /* 0: no answer */
-    struct ends *asked_ends;
-    char reason[400]; /* a topic's name has up to 249 bytes */
+    struct topic_facts facts;
+    struct loss_log *asked_logs;
 };
 
 static void on_readable(uv_poll_t *poll, int status, int events)
@@ -82,29 +74,16 @@ struct feed_client *feed_client_open_take(struct uv_loop_s *loop, rd_kafka_conf_
 
 /* ---- What the broker says of the topic ---- */
 
-static void read_topic(struct feed_client *client, const rd_kafka_metadata_topic_t *topic)
+static void ask_logs(struct feed_client *client)
 {
-    if (topic->err || topic->partition_cnt == 0)
-        snprintf(client->reason, sizeof client->reason, "kafka.topic %s: %s", client->topic,
-                 rd_kafka_err2str(topic->err ? topic->err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART));
-    else if (topic->partition_cnt > PARTITIONS_MAX)
-        snprintf(client->reason, sizeof client->reason, "kafka.topic %s has %d partitions, more than %d",
-                 client->topic, topic->partition_cnt, PARTITIONS_MAX);
-    else
-        client->partition_count = topic->partition_cnt;
-}
-
-static void ask_ends(struct feed_client *client)
-{
-    client->asked_ends = must_calloc((size_t)client->partition_count + 1, sizeof *client->asked_ends);
+    int count = client->facts.partition_count;
+    client->asked_logs = must_calloc((size_t)count + 1, sizeof *client->asked_logs);
     bool is_answered = true; /* a silent broker is not waited for once a partition */
-    for (int i = 0; i < client->partition_count; i++) {
-        struct ends *ends = &client->asked_ends[i];
-        is_answered =
-            is_answered && rd_kafka_query_watermark_offsets(client->handle, client->topic, i, &ends->first,
-                                                            &ends->end, ASK_TIMEOUT_MS) == 0;
+    for (int i = 0; i < count; i++) {
+        struct loss_log *log = &client->asked_logs[i];
+        is_answered = is_answered && topic_ask_log(client->handle, client->topic, i, log);
         if (!is_answered)
-            *ends = (struct ends){-1, -1};
+            *log = (struct loss_log){-1, -1};
     }
 }
 
@@ -112,33 +91,20 @@ static void ask_ends(struct feed_client *client)
 static void ask(uv_work_t *work)
 {
     struct feed_client *client = work->data;
-    client->partition_count = 0;
-    rd_kafka_topic_t *topic = rd_kafka_topic_new(client->handle, client->topic, NULL);
-    const struct rd_kafka_metadata *metadata = NULL;
-    rd_kafka_resp_err_t error = rd_kafka_metadata(client->handle, 0, topic, &metadata, ASK_TIMEOUT_MS);
-    char *id = error ? NULL : rd_kafka_clusterid(client->handle, ASK_TIMEOUT_MS);
-    if (id == NULL)
-        snprintf(client->reason, sizeof client->reason, "no broker of kafka.brokers answers: %s",
-                 rd_kafka_err2str(error ? error : RD_KAFKA_RESP_ERR__TIMED_OUT));
-    else if (metadata->topic_cnt == 1)
-        read_topic(client, &metadata->topics[0]);
-    snprintf(client->cluster_id, sizeof client->cluster_id, "%s", id ? id : "");
-    rd_kafka_mem_free(client->handle, id);
-    rd_kafka_metadata_destroy(metadata);
-    rd_kafka_topic_destroy(topic);
-    ask_ends(client);
+    topic_ask(client->handle, client->topic, &client->facts);
+    ask_logs(client);
 }
 
-static void keep_ends(struct feed_client *client)
+static void keep_logs(struct feed_client *client)
 {
-    if (client->partition_count > 0) {
-        free(client->ends);
-        client->ends = client->asked_ends;
-        client->ends_count = client->partition_count;
+    if (client->facts.partition_count > 0) {
+        free(client->logs);
+        client->logs = client->asked_logs;
+        client->log_count = client->facts.partition_count;
     } else {
-        free(client->asked_ends);
+        free(client->asked_logs);
     }
-    client->asked_ends = NULL;
+    client->asked_logs = NULL;
 }
 
 static void release(struct feed_client *client);
@@ -166,15 +132,15 @@ static void on_asked(uv_work_t *work, int status)
     struct feed_client *client = work->data;
     (void)status;
     client->is_asking = false;
-    keep_ends(client);
+    keep_logs(client);
     if (client->is_closing) {
         release(client);
-    } else if (client->partition_count > 0) {
-        client->events->on_cluster(client->context, client->cluster_id, client->partition_count);
+    } else if (client->facts.partition_count > 0) {
+        client->events->on_cluster(client->context, client->facts.cluster_id, client->facts.partition_count);
         subscribe(client);
     } else {
         uv_timer_start(&client->ask_again, on_ask_again, ASK_PAUSE_MS, 0);
-        client->events->on_no_answer(client->context, client->reason);
+        client->events->on_no_answer(client->context, client->facts.reason);
     }
 }
 
@@ -187,6 +153,11 @@ void feed_client_ask(struct feed_client *client)
     MUST(uv_queue_work(client->loop, &client->asking, ask, on_asked) == 0);
 }
 
+bool feed_client_is_asking(const struct feed_client *client)
+{
+    return client->is_asking;
+}
+
 /* ---- Life ---- */
 
 void feed_client_start(struct feed_client *client, const struct feed_client_events *events, void *context)
@@ -197,19 +168,20 @@ void feed_client_start(struct feed_client *client, const struct feed_client_even
     feed_client_ask(client);
 }
 
-bool feed_client_find_ends(const struct feed_client *client, int partition, int64_t *first, int64_t *end)
+struct loss_log feed_client_answered_log(const struct feed_client *client, int partition)
 {
-    struct ends known = {-1, -1};
-    if (partition < client->ends_count)
-        known = client->ends[partition];
-    struct ends fetched;
+    return partition < client->log_count ? client->logs[partition] : (struct loss_log){-1, -1};
+}
+
+struct loss_log feed_client_find_log(const struct feed_client *client, int partition)
+{
+    struct loss_log known = feed_client_answered_log(client, partition);
+    struct loss_log fetched;
     if (rd_kafka_get_watermark_offsets(client->handle, client->topic, partition, &fetched.first,
                                        &fetched.end) == RD_KAFKA_RESP_ERR_NO_ERROR &&
         fetched.end > known.end)
         known = fetched;
-    *first = known.first;
-    *end = known.end;
-    return known.end >= 0;
+    return known;
 }
 
 rd_kafka_t *feed_client_handle(const struct feed_client *client)
@@ -229,7 +201,7 @@ static void release(struct feed_client *client)
         return;
     rd_kafka_queue_destroy(client->queue);
     rd_kafka_destroy_flags(client->handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
-    free(client->ends);
+    free(client->logs);
     free(client);
 }
 

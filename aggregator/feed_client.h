@@ -9,15 +9,12 @@
 #ifndef AGGREGATOR_FEED_CLIENT_H
 #define AGGREGATOR_FEED_CLIENT_H
 
-#include "base/slice.h"
+#include "aggregator/topic.h"
 
 struct uv_loop_s;
-struct rd_kafka_s;
 struct rd_kafka_conf_s;
 struct rd_kafka_queue_s;
 struct feed_client;
-
-enum { FEED_CLIENT_CLUSTER_ID_MAX = 127 };
 
 struct feed_client_events {
     void (*on_wake)(void *context); /* the queue is no longer empty */
@@ -33,9 +30,11 @@ struct feed_client *feed_client_open_take(struct uv_loop_s *loop, struct rd_kafk
 void feed_client_start(struct feed_client *client, const struct feed_client_events *events, void *context);
 /* Asks the broker (again), as after it was lost, or to know where the logs end now. */
 void feed_client_ask(struct feed_client *client);
-/* The first offset of a partition and the one after its last, as last heard from a fetch or an answer. False:
- * never. */
-bool feed_client_find_ends(const struct feed_client *client, int partition, int64_t *first, int64_t *end);
+bool feed_client_is_asking(const struct feed_client *client);
+/* Where a partition's log begins and ends, as last heard from a fetch or an answer, or from an answer alone.
+ * End -1: never. */
+struct loss_log feed_client_find_log(const struct feed_client *client, int partition);
+struct loss_log feed_client_answered_log(const struct feed_client *client, int partition);
 struct rd_kafka_s *feed_client_handle(const struct feed_client *client);
 struct rd_kafka_queue_s *feed_client_queue(const struct feed_client *client);
 /* must_leave: tells the group, which takes up to a second; not possible for a fatal one. */

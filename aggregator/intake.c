@@ -2,6 +2,8 @@
  * intake: see the header. */
 #include "aggregator/intake.h"
 
+#include <stdio.h>
+
 void intake_init(struct intake *intake, struct places *places, int64_t max_age_ms)
 {
     *intake = (struct intake){.places = places, .max_age_ms = max_age_ms};
@@ -46,6 +48,7 @@ static bool has_good_time(const struct intake *intake, const struct hit *hit, wa
 struct target {
     struct batch *batch;
     struct metrics *counts;
+    char *reject_reason;
 };
 
 static void reject(const struct target *into, const struct batch_position *at, struct reason reason,
@@ -54,6 +57,7 @@ static void reject(const struct target *into, const struct batch_position *at, s
     if (raw.len > HIT_MAX_BYTES)
         raw = slice_head(raw, HIT_MAX_BYTES);
     batch_add_reject(into->batch, at, reason.text, raw);
+    snprintf(into->reject_reason, INTAKE_REASON_MAX, "%.*s", SLICE_ARGS(reason.text));
     metrics_add(into->counts, reason.metric, 1);
 }
 
@@ -88,7 +92,7 @@ enum intake_outcome intake_take(struct intake *intake, const struct feed_message
                                 struct batch *batch, struct metrics *counts)
 {
     const struct batch_position at = {message->partition, message->offset, sane_time(message->written)};
-    const struct target into = {batch, counts};
+    const struct target into = {batch, counts, intake->reject_reason};
     enum intake_outcome outcome = INTAKE_TAKEN;
     if (refusal.len > 0)
         reject(&into, &at, (struct reason){METRICS_REJECTS_REFUSED, refusal}, message->value);

@@ -21,10 +21,13 @@
 #define INTAKE_MIN_WRITTEN_MS INT64_C(0)
 #define INTAKE_MAX_WRITTEN_MS SESSION_MAX_TIME_MS
 
+enum { INTAKE_REASON_MAX = 128 };
+
 struct intake {
     struct places *places;
-    int64_t max_age_ms; /* of an event when it is written to Kafka */
-    struct buf scratch; /* of the message under way */
+    int64_t max_age_ms;                    /* of an event when it is written to Kafka */
+    struct buf scratch;                    /* of the message under way */
+    char reject_reason[INTAKE_REASON_MAX]; /* of the last reject */
 };
 
 void intake_init(struct intake *intake, struct places *places, int64_t max_age_ms);

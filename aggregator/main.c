@@ -7,8 +7,10 @@
 #include "aggregator/configuration.h"
 #include "aggregator/migrate.h"
 #include "aggregator/places.h"
+#include "aggregator/resume.h"
 #include "aggregator/service.h"
 #include "base/program.h"
+#include "proto/partition.h"
 
 static int complain(const char *reason, int exit_code)
 {
@@ -43,6 +45,52 @@ static int run_migrate(const struct configuration *configuration, const struct p
         printf("the schema is at version %d, nothing was to be done\n", report.to_version);
     else
         printf("the schema was brought from version %d to %d\n", report.from_version, report.to_version);
+    return 0;
+}
+
+static enum status resume_one(const struct configuration *configuration, struct rd_kafka_s *kafka,
+                              struct resume_order *order, struct why *said)
+{
+    if (order->partition >= order->facts->partition_count)
+        return why_say(said, STATUS_RANGE, "topic %s has partitions 0 to %d only", order->topic,
+                       order->facts->partition_count - 1);
+    if (!topic_ask_log(kafka, order->topic, order->partition, &order->log))
+        return why_say(said, STATUS_UNAVAILABLE,
+                       "no broker says where the log of partition %d begins and ends", order->partition);
+    return resume_run(configuration->postgres_conninfo, order, said);
+}
+
+static enum status resume(const struct configuration *configuration, const struct settings *settings,
+                          struct resume_order *order, struct why *said)
+{
+    const struct topic_access access = {configuration->kafka_brokers, configuration->kafka_topic, settings};
+    struct topic_facts facts;
+    struct rd_kafka_s *kafka;
+    enum status status = topic_open(&access, &kafka, &facts, said);
+    if (status != STATUS_OK)
+        return status;
+    order->topic = access.topic;
+    order->facts = &facts;
+    status = resume_one(configuration, kafka, order, said);
+    topic_close(&kafka);
+    return status;
+}
+
+static int run_resume(const struct configuration *configuration, const struct program_call *call)
+{
+    struct resume_order order = {.accepts_loss = call->argument_count == 2 &&
+                                                 strcmp(call->arguments[1], "--accept-loss") == 0};
+    int64_t partition;
+    struct why said;
+    if (call->argument_count != 1 && !order.accepts_loss)
+        return complain("resume needs a partition, and may be followed by --accept-loss", EX_USAGE);
+    if (slice_to_int64(slice_of(call->arguments[0]), 0, PARTITIONS_MAX - 1, &partition) != STATUS_OK)
+        return complain("the partition is a number from 0 up", EX_USAGE);
+    order.partition = (int)partition;
+    enum status status = resume(configuration, call->settings, &order, &said);
+    if (status != STATUS_OK)
+        return complain(said.text, exit_code_of(status));
+    printf("%s\n", said.text);
     return 0;
 }
 
@@ -84,6 +132,9 @@ static int run_locate(const struct configuration *configuration, const struct pr
 
 static const struct program_command commands[] = {
     {"migrate", "", "brings the schema up to date and says what was done"},
+    {"resume", "PARTITION [--accept-loss]",
+     "lets a halted partition go on, with --accept-loss also where records are gone, and says what was given "
+     "up"},
     {"locate", "ADDR…",
      "prints what would be stored as the place of each address: source, geodata, coordinates"},
     {NULL, NULL, NULL},
@@ -95,6 +146,8 @@ static int dispatch(const struct configuration *configuration, const struct prog
         return service_run(configuration, call->settings);
     if (strcmp(call->command, "migrate") == 0)
         return run_migrate(configuration, call);
+    if (strcmp(call->command, "resume") == 0)
+        return run_resume(configuration, call);
     return run_locate(configuration, call);
 }
 

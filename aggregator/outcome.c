@@ -18,7 +18,7 @@ static const struct outcome table[] = {
     {"42501", STORE_HALT, false, false, "; mend the rights of this role: deploy/roles.sql"},
     {"42P07", STORE_HALT, false, false,
      "; a table stands where a day of processed_events is to be made: attach it again, or rename it"},
-    {"42", STORE_HALT, false, false, "; run `footfall-aggregator migrate`, then start again"},
+    {"42", STORE_HALT, false, false, "; run `footfall-aggregator migrate`"},
     {"P0", STORE_HALT, false, false, ""},
     /* 08, 40, 53, 55P03, 57014, 57P0x and whatever else a server may suffer from: it passes. */
     {"", STORE_RETRY, false, false, ""},

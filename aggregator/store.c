@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * store: see the header. The connection, the two jobs that share it (claiming, writing), and two look-ups. */
+ * store: see the header. The connection, the two jobs that share it (claiming, writing), and small ones. */
 #include "aggregator/store.h"
 
 #include <libpq-fe.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,8 +25,15 @@ struct store {
     struct arrays homes;
     struct claim *const *peeked;
     size_t peeked_count;
-    store_written_fn *on_peeked;
-    void *peek_context;
+
+    /* The halt that is being kept. */
+    struct store_halt halt;
+    char halt_partition[12];
+    char halt_owner[UUID_TEXT_LEN + 1];
+
+    /* Of the peek or the halt. */
+    store_written_fn *on_done;
+    void *context;
 
     void (*on_closed)(void *context);
     void *closed_context;
@@ -52,12 +60,15 @@ struct store *store_new(struct uv_loop_s *loop, const struct store_options *opti
     return store;
 }
 
-void store_set_cluster(struct store *store, const char *cluster_id, int partition_count)
+bool store_set_cluster(struct store *store, const char *cluster_id, int partition_count)
 {
-    size_t len = strnlen(cluster_id, CLAIMING_CLUSTER_ID_MAX);
-    memcpy(store->cluster.id, cluster_id, len);
-    store->cluster.id[len] = '\0';
-    store->cluster.partition_count = partition_count;
+    struct claiming_cluster said = {.partition_count = partition_count};
+    snprintf(said.id, sizeof said.id, "%s", cluster_id);
+    bool is_other =
+        store->cluster.partition_count > 0 &&
+        (store->cluster.partition_count != partition_count || strcmp(store->cluster.id, said.id) != 0);
+    store->cluster = said;
+    return is_other;
 }
 
 static void on_database_closed(void *context)
@@ -131,11 +142,11 @@ static const struct step peek_steps[] = {
     {NULL, NULL, NULL},
 };
 
-static void on_peek_done(void *job, const struct store_result *result, const struct outcome *failed)
+static void on_small_done(void *job, const struct store_result *result, const struct outcome *failed)
 {
     struct store *store = job;
     (void)failed;
-    store->on_peeked(store->peek_context, result);
+    store->on_done(store->context, result);
 }
 
 void store_peek_strays(struct store *store, struct claim *const *claims, size_t claim_count,
@@ -143,9 +154,58 @@ void store_peek_strays(struct store *store, struct claim *const *claims, size_t 
 {
     store->peeked = claims;
     store->peeked_count = claim_count;
-    store->on_peeked = on_peeked;
-    store->peek_context = context;
-    steps_start(&store->steps, peek_steps, store, on_peek_done);
+    store->on_done = on_peeked;
+    store->context = context;
+    steps_start(&store->steps, peek_steps, store, on_small_done);
+}
+
+/* ---- Halts ---- */
+
+static enum step_move connect_to_halt(void *job)
+{
+    struct store *store = job;
+    return steps_connect(&store->steps);
+}
+
+static enum step_move write_halt(void *job)
+{
+    struct store *store = job;
+    struct database_statement statement = {
+        .sql = "UPDATE footfall.partitions SET halted_at = now(), halt_reason = $4"
+               " WHERE topic = $1 AND partition = $2::int4 AND owner = $3::uuid"};
+    database_statement_add_text(&statement, store->options.topic);
+    database_statement_add_text(&statement, store->halt_partition);
+    database_statement_add_text(&statement, store->halt_owner);
+    database_statement_add_text(&statement, store->halt.reason);
+    return steps_query(&store->steps, &statement);
+}
+
+static enum step_move check_halted(void *job, const struct database_reply *reply)
+{
+    struct store *store = job;
+    if (result_affected(reply->result) == 1)
+        return STEP_NEXT;
+    return steps_stop(&store->steps, STORE_FENCED, store->halt.partition,
+                      "partition %d was claimed by somebody else before its halt was kept",
+                      store->halt.partition);
+}
+
+static const struct step halt_steps[] = {
+    {"halt_connect", connect_to_halt, NULL},
+    {"halt", write_halt, check_halted},
+    {NULL, NULL, NULL},
+};
+
+void store_keep_halt(struct store *store, const struct store_halt *halt, store_written_fn *on_kept,
+                     void *context)
+{
+    store->halt = *halt;
+    snprintf(store->halt_partition, sizeof store->halt_partition, "%d", halt->partition);
+    uuid_write(halt->owner, store->halt_owner);
+    store->halt_owner[UUID_TEXT_LEN] = '\0';
+    store->on_done = on_kept;
+    store->context = context;
+    steps_start(&store->steps, halt_steps, store, on_small_done);
 }
 
 /* ---- Start-up ---- */

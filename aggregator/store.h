@@ -28,14 +28,17 @@ enum store_outcome {
     STORE_RETRY,    /* connection, locks, serialization, server full or away: back off, throw away every claim
                        (they belong to one connection, which may be gone), claim again */
     STORE_BAD_DATA, /* SQLSTATE class 22: halve the batch */
-    STORE_HALT,     /* class 23 or 42, changed cluster or partition count, ranges full: a person is needed */
+    STORE_HALT,     /* class 23 or 42, changed cluster or partition count, ranges full: a person is needed, or
+                       was and has not resumed the partition */
 };
+
+enum { STORE_REASON_MAX = 512 };
 
 struct store_result {
     enum store_outcome outcome;
     int partition; /* FENCED, HALT where one can be named; else -1 */
     char sqlstate[6];
-    char reason[256]; /* one line for the log, with the mend where there is one */
+    char reason[STORE_REASON_MAX]; /* one line for the log, with the mend where there is one */
 };
 
 struct store_options {
@@ -46,8 +49,9 @@ struct store_options {
 };
 
 struct store *store_new(struct uv_loop_s *loop, const struct store_options *options);
-/* Once, when the broker was reached; compared with what the partitions' rows say. Copied. */
-void store_set_cluster(struct store *store, const char *cluster_id, int partition_count);
+/* When the broker was reached; compared with what the partitions' rows say. Copied. True: it said otherwise
+ * before. */
+bool store_set_cluster(struct store *store, const char *cluster_id, int partition_count);
 void store_close(struct store **store, void (*on_closed)(void *context), void *context);
 bool store_is_busy(const struct store *store);
 
@@ -75,6 +79,16 @@ void store_write(struct store *store, const struct store_batch *batch, store_wri
  */
 void store_peek_strays(struct store *store, struct claim *const *claims, size_t claim_count,
                        store_written_fn *on_peeked, void *context);
+
+/* Keeps a halt in the partition's row, where every claim finds it until `resume` takes it away. FENCED: owner
+ * is not the row's owner any more. reason is borrowed until the callback. */
+struct store_halt {
+    int partition;
+    uuid owner;
+    const char *reason;
+};
+void store_keep_halt(struct store *store, const struct store_halt *halt, store_written_fn *on_kept,
+                     void *context);
 
 /* The consumer group's name from footfall.deployment ("footfall-<uuid>"), into out (at least 64 bytes).
  * Blocking; start-up only. */

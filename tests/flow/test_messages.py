@@ -137,36 +137,6 @@ def test_a_topic_without_its_beginning_starts_at_its_first_record(programs, topi
     oracle.check(database, [hit for hit in some if hit.url in kept])
 
 
-def test_records_lost_while_it_was_away_halt_the_partition(programs, topic, database):
-    """It must not jump over what it has never seen: that is for a person to decide."""
-    some = hits.make(6000, SEED)
-    messages = list(hits.from_collectors(some, topic.partitions, SEED, repeated=0))
-    topic.produce(messages[:3000])
-    aggregator = programs.aggregator(topic, database)
-    database.wait_stored(topic)
-    aggregator.stop_well()
-    stood_at = database.positions(topic)
-    topic.produce(messages[3000:])
-    ends = {partition: end for partition, (_, end) in enumerate(topic.watermarks())}
-    first_kept = ends[3] - 1
-    lost = {json.loads(each.value)["url"] for each in topic.read() if each.partition == 3 and stood_at[3] <= each.offset < first_kept}
-    assert lost
-    topic.delete_before({3: first_kept})
-    aggregator.start_again(wait=False)
-    aggregator.wait_ready(lambda: aggregator.fetch("/healthz")[0] == 200)
-    wait_until(lambda: aggregator.metrics().get("footfall_partitions_halted") == 1, "partition 3 halts")
-    database.wait(lambda: database.positions(topic), lambda now: all(now[each] == ends[each] for each in ends if each != 3),
-                  "the others go on")
-    assert database.positions(topic)[3] == stood_at[3]
-    assert "partition=3" in aggregator.log_text() and "set next_offset of its row in footfall.partitions" in aggregator.log_text()
-    # The mend that the log names.
-    aggregator.stop_well()
-    database.execute("UPDATE footfall.partitions SET next_offset = %s WHERE topic = %s AND partition = 3", first_kept, topic.name)
-    aggregator.start_again()
-    database.wait_stored(topic)
-    oracle.check(database, [hit for hit in some if hit.url not in lost])
-
-
 def test_a_newer_contract_halts_its_partition(programs, topic, database):
     some = hits.make(2000, SEED)
     messages = list(hits.from_collectors(some, topic.partitions, SEED, repeated=0))

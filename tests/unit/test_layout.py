@@ -26,6 +26,7 @@ FOREIGN = {
     "librdkafka/rdkafka.h": {
         "aggregator/feed.c",
         "aggregator/feed_client.c",
+        "aggregator/topic.c",
         "collector/producer.c",
         "proto/kafka.c",
     },
@@ -35,6 +36,7 @@ FOREIGN = {
         "aggregator/database.c",
         "aggregator/migrate.c",
         "aggregator/result.c",
+        "aggregator/resume.c",
         "aggregator/store.c",
     },
     "curl/curl.h": {"aggregator/fetcher.c"},

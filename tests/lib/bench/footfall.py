@@ -5,10 +5,12 @@ import os
 import pathlib
 import re
 import signal
+import subprocess
 
 from servers import Program, free_ports, wait_until
 
 BUILD = pathlib.Path(os.environ.get("FOOTFALL_TEST_BUILD", pathlib.Path(__file__).resolve().parents[3] / "build/asan"))
+COMMAND_S = 120
 _REPORT = re.compile(r"ERROR: (Address|Leak|Thread)Sanitizer|: runtime error: |LeakSanitizer: detected")
 _SANITIZERS = {"UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1", "ASAN_OPTIONS": "detect_stack_use_after_return=1"}
 
@@ -109,6 +111,14 @@ class Aggregator(Ours):
             "kafka.brokers": kafka.brokers, "kafka.topic": topic.name, "postgres.conninfo": database.conninfo,
             "sessions.lateness": "1s", "rdkafka.session.timeout.ms": "6000",
             **{key.replace("__", "."): value for key, value in settings.items()}}, failpoint)
+
+
+    def command(self, *arguments):
+        """(exit status, stdout, stderr) of a command, with this aggregator's settings."""
+        done = subprocess.run([self.binary, "--config", self.config, *arguments], capture_output=True, text=True,
+                              timeout=COMMAND_S, env={**os.environ, **_SANITIZERS})
+        assert not _REPORT.search(done.stderr), done.stderr
+        return done.returncode, done.stdout, done.stderr
 
 
 class Programs:

@@ -27,6 +27,11 @@ class Topic:
         self.watermarks()
         return self
 
+    def delete(self):
+        client = AdminClient({"bootstrap.servers": self.kafka.brokers})
+        client.delete_topics([self.name], operation_timeout=REPLY_S)[self.name].result(REPLY_S)
+        wait_until(lambda: self.name not in client.list_topics(timeout=REPLY_S).topics, f"{self.name} is gone")
+
     def produce(self, messages):
         """Stores them all, in this order within each partition; returns how many."""
         producer = confluent_kafka.Producer({

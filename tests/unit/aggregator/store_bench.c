@@ -118,6 +118,16 @@ enum store_outcome store_bench_write(struct store_bench *bench, struct claim **c
     return bench->result.outcome;
 }
 
+enum store_outcome store_bench_keep_halt(struct store_bench *bench, const struct claim *claim,
+                                         const char *reason)
+{
+    bench->is_answered = false;
+    struct store_halt halt = {claim->partition, claim->owner, reason};
+    store_keep_halt(bench->store, &halt, on_written, bench);
+    wait_for_answer(bench);
+    return bench->result.outcome;
+}
+
 void store_bench_add_hit(struct store_bench *bench, int partition, int64_t number)
 {
     struct place place;

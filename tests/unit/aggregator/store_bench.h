@@ -40,6 +40,8 @@ void store_bench_stop(struct store_bench *bench);
 /* The claim is the caller's; NULL unless the result is DONE. */
 struct claim *store_bench_claim(struct store_bench *bench, int partition);
 enum store_outcome store_bench_write(struct store_bench *bench, struct claim **claims, size_t claim_count);
+enum store_outcome store_bench_keep_halt(struct store_bench *bench, const struct claim *claim,
+                                         const char *reason);
 /* Adds a hit of one visitor, at home in this partition: event time, offset and seq follow from number. */
 void store_bench_add_hit(struct store_bench *bench, int partition, int64_t number);
 /* The admin's question has this answer. */

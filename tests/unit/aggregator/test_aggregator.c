@@ -119,20 +119,53 @@ static void sessions_close_after_a_search_that_nothing_follows(void **state)
     plant_wait(plant, "SELECT sum(web_events) FROM session_events_aggregated_ip", "50");
 }
 
+/* As `resume` does. */
+static void resume(struct plant *plant, const char *change)
+{
+    postgres_do(plant->admin,
+                "UPDATE footfall.partitions SET halted_at = NULL, halt_reason = NULL, owner = NULL,"
+                " version = version + 1%s WHERE halted_at IS NOT NULL",
+                change);
+}
+
+static const char newer[] =
+    "{\"v\":2,\"url\":\"https://a.example/\",\"host\":\"a.example\",\"ip\":\"198.51.100.7\","
+    "\"event_time\":\"2025-02-02T04:18:21Z\"}";
+
 static void a_newer_hit_halts_its_partition_alone(void **state)
 {
     struct plant *plant = *state;
     plant_produce(plant, 0, 100);
-    mock_kafka_produce(
-        plant->kafka, 1,
-        "{\"v\":2,\"url\":\"https://a.example/\",\"host\":\"a.example\",\"ip\":\"198.51.100.7\","
-        "\"event_time\":\"2025-02-02T04:18:21Z\"}");
+    mock_kafka_produce(plant->kafka, 1, newer);
     plant_produce(plant, 100, 200);
     plant_start(plant, 0);
     plant_wait_stored_once(plant, "175");
     plant_wait_metric(plant, METRICS_HALTED, 1);
     plant_wait(plant, "SELECT next_offset FROM footfall.partitions WHERE partition = 1", "25");
     plant_wait(plant, REJECTED, "0");
+    plant_wait(plant,
+               "SELECT partition FROM footfall.partitions"
+               " WHERE halted_at IS NOT NULL AND halt_reason LIKE '%footfall-aggregator resume 1%'",
+               "1");
+    assert_int_equal(plant_measure(plant, METRICS_HALTS), 1);
+}
+
+static void a_halt_outlives_the_process_and_ends_while_it_runs(void **state)
+{
+    struct plant *plant = *state;
+    mock_kafka_hasten(plant->settings);
+    plant_produce(plant, 0, 100);
+    mock_kafka_produce(plant->kafka, 1, newer);
+    plant_produce(plant, 100, 200);
+    plant_start(plant, 0);
+    plant_wait(plant, "SELECT count(*) FROM footfall.partitions WHERE halted_at IS NOT NULL", "1");
+    plant_wait_stored_once(plant, "175");
+    plant_stop(plant, 0);
+    plant_start(plant, 0);
+    plant_wait_metric(plant, METRICS_HALTED, 1);
+    resume(plant, ", next_offset = 26"); /* the newer hit is left out */
+    plant_wait_stored_once(plant, "200");
+    plant_wait_metric(plant, METRICS_HALTED, 0);
 }
 
 static void row_halts_its_partition_alone(struct plant *plant, const char *insert)
@@ -144,17 +177,53 @@ static void row_halts_its_partition_alone(struct plant *plant, const char *inser
     plant_wait_metric(plant, METRICS_HALTED, 1);
 }
 
-static void a_changed_cluster_halts(void **state)
+/* A process that was told of the wrong brokers must not halt what another one does well: the row stays. */
+static void a_changed_cluster_halts_until_it_fits(void **state)
 {
+    struct plant *plant = *state;
     row_halts_its_partition_alone(
-        *state, "INSERT INTO footfall.partitions (topic, partition, next_offset, cluster_id, partition_count)"
-                " VALUES ('hits', 0, -2, 'another', 4)");
+        plant, "INSERT INTO footfall.partitions (topic, partition, next_offset, cluster_id, partition_count)"
+               " VALUES ('hits', 0, -2, 'another', 4)");
+    plant_wait(plant, "SELECT count(*) FROM footfall.partitions WHERE halted_at IS NOT NULL", "0");
+    postgres_do(plant->admin, "UPDATE footfall.partitions SET cluster_id = NULL WHERE partition = 0");
+    plant_wait_stored_once(plant, "100");
+    plant_wait_metric(plant, METRICS_HALTED, 0);
 }
 
 static void an_offset_that_is_gone_halts(void **state)
 {
-    row_halts_its_partition_alone(*state, "INSERT INTO footfall.partitions (topic, partition, next_offset)"
-                                          " VALUES ('hits', 3, 5000)");
+    struct plant *plant = *state;
+    row_halts_its_partition_alone(plant, "INSERT INTO footfall.partitions (topic, partition, next_offset)"
+                                         " VALUES ('hits', 3, 5000)");
+    plant_wait(plant,
+               "SELECT partition FROM footfall.partitions WHERE halt_reason LIKE"
+               " 'the log ends before offset 5000%resume 3 --accept-loss%'",
+               "3");
+    resume(plant, ", next_offset = 0");
+    plant_wait_stored_once(plant, "100");
+}
+
+/* Over one percent of a partition's messages are no hits; all are kept. */
+static void too_many_rejects_halt_their_partition_alone(void **state)
+{
+    struct plant *plant = *state;
+    plant_produce(plant, 0, 4 * 1200);
+    for (int i = 0; i < 13; i++)
+        mock_kafka_produce(plant->kafka, 2, "no hit");
+    for (int i = 0; i < 12; i++)
+        mock_kafka_produce(plant->kafka, 3, "no hit"); /* not more than one percent */
+    plant_produce(plant, 4800, 4900);
+    plant_start(plant, 0);
+    plant_wait_stored_once(plant, "4875");
+    plant_wait(plant, REJECTED, "25");
+    plant_wait(plant,
+               "SELECT partition FROM footfall.partitions WHERE halt_reason LIKE"
+               " '13 of its last 1213 messages cannot be hits%at offset 1212%resume 2%'",
+               "2");
+    plant_wait_metric(plant, METRICS_HALTED, 1);
+    resume(plant, "");
+    plant_wait_stored_once(plant, "4900");
+    plant_wait_metric(plant, METRICS_HALTED, 0);
 }
 
 static void postgres_may_be_away(void **state)
@@ -185,8 +254,10 @@ int main(void)
         PLANT_TEST(what_postgres_refuses_is_found_and_rejected),
         PLANT_TEST(sessions_close_after_a_search_that_nothing_follows),
         PLANT_TEST(a_newer_hit_halts_its_partition_alone),
-        PLANT_TEST(a_changed_cluster_halts),
+        PLANT_TEST(a_halt_outlives_the_process_and_ends_while_it_runs),
+        PLANT_TEST(a_changed_cluster_halts_until_it_fits),
         PLANT_TEST(an_offset_that_is_gone_halts),
+        PLANT_TEST(too_many_rejects_halt_their_partition_alone),
         PLANT_TEST(postgres_may_be_away),
     };
     return cmocka_run_group_tests(tests, plant_make_template, NULL);

@@ -139,20 +139,77 @@ static void a_fenced_partition_is_asked_for_later_and_later(void **state)
     assert_int_equal(assignment_find_due(assignment, now), 3);
 }
 
-static void a_halted_partition_is_neither_claimed_nor_read(void **state)
+static void a_halt_is_kept_before_the_partition_is_looked_at_again(void **state)
 {
     struct assignment *assignment = *state;
     struct feed_position positions[PARTITIONS];
     hold_all(assignment);
-    assignment_halt(assignment, 0);
-    assert_non_null(assignment->parts[0].claim); /* what it read can still be committed */
+    uuid owner = uuid_v4();
+    assignment->parts[0].claim->owner = owner;
+    assert_int_equal(assignment_find_halt(assignment), -1);
+    assert_true(assignment_halt(assignment, 0, "bad", start));
+    assert_false(assignment_halt(assignment, 0, "worse", start)); /* what was found first counts */
+    assert_string_equal(assignment->parts[0].halt_reason, "bad");
+    assert_non_null(assignment_find_claim(assignment, 0)); /* what it read can still be committed */
     assert_null(assignment_accept(assignment, 0, 200));
     assert_int_equal(assignment_positions(assignment, positions), PARTITIONS - 1);
-    assignment_drop(assignment);
-    assert_int_equal(assignment_find_due(assignment, start), 1);
-    assignment_set(assignment, (int[]){0}, 1, start);
-    assert_int_equal(assignment_find_due(assignment, after(1000000)), -1);
     assert_int_equal(assignment_halted_count(assignment), 1);
+
+    assignment_drop(assignment); /* also when its batch fails */
+    assert_int_equal(assignment_find_due(assignment, after(1000000)), 1);
+    assert_int_equal(assignment_find_halt(assignment), 0);
+    assert_true(uuid_equals(assignment->parts[0].halt_owner, owner));
+
+    assignment_note_halt_kept(assignment, 0, start);
+    assert_int_equal(assignment_find_halt(assignment), -1);
+    assert_int_equal(assignment_halted_count(assignment), 1);
+    for (int i = 1; i < PARTITIONS; i++)
+        assert_true(hold(assignment, assignment->generation, i, 100));
+    assert_int_equal(assignment_find_due(assignment, after(ASSIGNMENT_LOOK_MS - 1)), -1);
+    assert_int_equal(assignment_find_due(assignment, after(ASSIGNMENT_LOOK_MS)), 0);
+}
+
+static void a_halted_partition_is_looked_at_until_it_can_be_claimed(void **state)
+{
+    struct assignment *assignment = *state;
+    assignment_set(assignment, (int[]){2}, 1, start);
+    for (int64_t look = 0; look < 3; look++) {
+        mono_ms now = after(look * ASSIGNMENT_LOOK_MS);
+        assert_int_equal(assignment_find_due(assignment, now), 2);
+        assert_int_equal(assignment_halt(assignment, 2, "the row says so", now), look == 0); /* said once */
+        assert_int_equal(assignment_find_due(assignment, (mono_ms){now.ms + ASSIGNMENT_LOOK_MS - 1}), -1);
+        assert_int_equal(assignment_find_halt(assignment), -1); /* the row knows */
+    }
+    assert_true(hold(assignment, assignment->generation, 2, 100));
+    assert_int_equal(assignment_halted_count(assignment), 0);
+    assert_non_null(assignment_accept(assignment, 2, 100));
+    assert_true(assignment_halt(assignment, 2, "the row says so", start)); /* news again */
+}
+
+static void a_halt_ends_with_the_assignment_and_with_ownership(void **state)
+{
+    struct assignment *assignment = *state;
+    hold_all(assignment);
+    assignment_halt(assignment, 4, "bad", start);
+    assignment_fence(assignment, 4, start);
+    assert_int_equal(assignment_halted_count(assignment), 0);
+    assignment_halt(assignment, 5, "bad", start);
+    assignment_clear(assignment);
+    assert_int_equal(assignment_halted_count(assignment), 0);
+    assert_int_equal(assignment_find_halt(assignment), -1);
+}
+
+static void a_changed_topic_is_claimed_anew(void **state)
+{
+    struct assignment *assignment = *state;
+    hold_all(assignment);
+    int generation = assignment->generation;
+    assignment_halt(assignment, 1, "bad", start);
+    assignment_renew(assignment, start);
+    assert_int_equal(assignment_count(assignment, ASSIGNMENT_WANTED), PARTITIONS);
+    assert_int_equal(assignment_halted_count(assignment), 0);
+    assert_false(hold(assignment, generation, 2, 5)); /* asked for before */
+    assert_int_equal(assignment_find_due(assignment, start), 0);
 }
 
 static void quiet_begins_at_the_end_of_the_log_and_ends_with_a_message(void **state)
@@ -197,7 +254,13 @@ int main(void)
         cmocka_unit_test_setup_teardown(messages_are_taken_once_and_in_order, set_up, tear_down),
         cmocka_unit_test_setup_teardown(dropped_claims_live_until_they_are_buried, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_fenced_partition_is_asked_for_later_and_later, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_halted_partition_is_neither_claimed_nor_read, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_halt_is_kept_before_the_partition_is_looked_at_again, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_halted_partition_is_looked_at_until_it_can_be_claimed, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_halt_ends_with_the_assignment_and_with_ownership, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_changed_topic_is_claimed_anew, set_up, tear_down),
         cmocka_unit_test_setup_teardown(quiet_begins_at_the_end_of_the_log_and_ends_with_a_message, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_condemned_message_is_remembered_until_it_is_committed, set_up,

@@ -78,6 +78,36 @@ static void another_partition_count_is_refused(void **state)
     assert_non_null(strstr(bench->result.reason, "12"));
 }
 
+static void a_halted_row_is_refused_until_it_is_resumed(void **state)
+{
+    struct store_bench *bench = *state;
+    struct claim *claim = store_bench_claim(bench, 3);
+    assert_int_equal(store_bench_keep_halt(bench, claim, "a test; then resume"), STORE_DONE);
+    assert_null(store_bench_claim(bench, 3));
+    assert_int_equal(bench->result.outcome, STORE_HALT);
+    assert_int_equal(bench->result.partition, 3);
+    assert_string_equal(bench->result.reason, "a test; then resume");
+    store_bench_ask(bench, "SELECT halted_at > now() - interval '1 hour' FROM footfall.partitions", "t");
+    /* What was read before can still be written. */
+    assert_int_equal(store_bench_write(bench, &claim, 1), STORE_DONE);
+    claim_free(&claim);
+    postgres_do(bench->admin, "UPDATE footfall.partitions SET halted_at = NULL, halt_reason = NULL");
+    claim = store_bench_claim(bench, 3);
+    assert_non_null(claim);
+    claim_free(&claim);
+}
+
+static void only_the_owner_halts(void **state)
+{
+    struct store_bench *bench = *state;
+    struct claim *first = store_bench_claim(bench, 3);
+    struct claim *second = store_bench_claim(bench, 3);
+    assert_int_equal(store_bench_keep_halt(bench, first, "a test"), STORE_FENCED);
+    store_bench_ask(bench, "SELECT halt_reason IS NULL FROM footfall.partitions", "t");
+    claim_free(&first);
+    claim_free(&second);
+}
+
 static void strays_that_wait_are_seen(void **state)
 {
     struct store_bench *bench = *state;
@@ -276,6 +306,8 @@ int main(void)
         TEST(a_later_claim_has_what_was_committed),
         TEST(another_cluster_is_refused),
         TEST(another_partition_count_is_refused),
+        TEST(a_halted_row_is_refused_until_it_is_resumed),
+        TEST(only_the_owner_halts),
         TEST(strays_that_wait_are_seen),
         TEST(open_sessions_are_replayed),
         TEST(a_change_that_is_no_session_halts),
