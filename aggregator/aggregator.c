@@ -135,6 +135,7 @@ static void on_tick(uv_timer_t *timer)
     struct aggregator *aggregator = timer->data;
     aggregator->is_upkeep_due = true;
     aggregator->is_peek_due = true;
+    aggregator->is_audit_due = true;
     ask_ends(aggregator);
     aggregator_turn(aggregator);
 }
@@ -314,16 +315,22 @@ static void measure_partitions(struct aggregator *aggregator, struct metrics *me
 {
     int64_t lag = 0;
     int64_t open = 0;
+    struct holes_measure holes = {0, 0};
     for (int i = 0; i < aggregator->partition_count; i++) {
         const struct assignment_part *part = &aggregator->assignment.parts[i];
         if (part->state == ASSIGNMENT_NONE)
             continue;
         int64_t behind = feed_lag(aggregator->feed, i, part->stored_offset);
         lag += behind > 0 ? behind : 0;
-        open += part->claim != NULL ? (int64_t)sessions_count(part->claim->sessions) : 0;
+        if (part->claim == NULL)
+            continue;
+        open += (int64_t)sessions_count(part->claim->sessions);
+        holes_measure(&part->claim->holes, &holes);
     }
     metrics_set(metrics, METRICS_LAG, lag);
     metrics_set(metrics, METRICS_SESSIONS_OPEN, open);
+    metrics_set(metrics, METRICS_HOLES, holes.missing_count);
+    metrics_set(metrics, METRICS_HOLED, holes.stream_count);
 }
 
 void aggregator_measure(struct aggregator *aggregator)

@@ -56,6 +56,7 @@ struct aggregator {
     bool is_list_stale; /* what is read is not what is held */
     bool is_upkeep_due; /* due sessions and strays are looked for */
     bool is_peek_due;
+    bool is_audit_due; /* holes are looked for that are an alarm by now */
 
     uv_timer_t tick;
     uv_timer_t due; /* the filling batch is */

@@ -18,8 +18,9 @@ enum {
     MAX_REASON_BYTES = 1024,
     MAX_REJECT_BYTES = HIT_MAX_BYTES + 4 * 1024,
     REJECT_FIELDS = 6,
-    /* What the arena holds of a hit is less than its row and the text of its user agent, each rounded up. */
-    MAX_ARENA_BYTES = 2 * BATCH_MAX_BYTES + CHUNK_BYTES,
+    /* What the arena holds of a hit is less than its row and the text of its user agent, each rounded up; of
+     * a control record it is the reason. */
+    MAX_ARENA_BYTES = 2 * BATCH_MAX_BYTES + BATCH_MAX_HITS * CONTROL_MAX_REASON + CHUNK_BYTES,
 };
 
 /* Positions + 1 in days and agents by hash, 0: empty. Open addressing, at most a third full. */
@@ -41,9 +42,11 @@ struct batch *batch_new(const char *topic, int partition_count)
     struct batch *batch = must_calloc(1, sizeof *batch);
     batch->partition_count = partition_count;
     batch->hits = must_malloc(BATCH_MAX_HITS * sizeof *batch->hits);
+    batch->controls = must_malloc(BATCH_MAX_HITS * sizeof *batch->controls);
     batch->agents = must_malloc(BATCH_MAX_HITS * sizeof *batch->agents);
     batch->days = must_malloc(BATCH_MAX_HITS * sizeof *batch->days);
     batch->next_offsets = must_malloc((size_t)partition_count * sizeof *batch->next_offsets);
+    batch->last_written = must_calloc((size_t)partition_count, sizeof *batch->last_written);
     buf_init_growing(&batch->rows, START_BYTES, BATCH_MAX_BYTES);
     buf_init_growing(&batch->rejects, START_BYTES, BATCH_MAX_BYTES);
     batch->arena = arena_new(CHUNK_BYTES, MAX_ARENA_BYTES);
@@ -61,9 +64,11 @@ void batch_free(struct batch **batch)
     arena_free(&(*batch)->arena);
     buf_fini(&(*batch)->rejects);
     buf_fini(&(*batch)->rows);
+    free((*batch)->last_written);
     free((*batch)->next_offsets);
     free((*batch)->days);
     free((*batch)->agents);
+    free((*batch)->controls);
     free((*batch)->hits);
     free(*batch);
     *batch = NULL;
@@ -85,6 +90,7 @@ static void empty_index(struct batch_index *index)
 void batch_clear(struct batch *batch)
 {
     batch->hit_count = 0;
+    batch->control_count = 0;
     batch->reject_count = 0;
     batch->message_count = 0;
     batch->agent_count = 0;
@@ -117,6 +123,7 @@ void batch_pass(struct batch *batch, const struct batch_position *at)
     int64_t *next = &batch->next_offsets[at->partition];
     if (at->offset >= *next)
         *next = at->offset + 1;
+    batch->last_written[at->partition] = at->written;
 }
 
 /* ---- Days and agents ---- */
@@ -151,6 +158,17 @@ static int64_t add_agent(struct batch *batch, slice text)
     batch->agents[batch->agent_count++] =
         (struct batch_agent){.id = id, .text = arena_copy(batch->arena, text)};
     return id;
+}
+
+/* ---- Control records ---- */
+
+void batch_note_control(struct batch *batch, const struct batch_position *at, const struct control *control)
+{
+    MUST(batch->control_count < batch->message_count);
+    struct batch_control *noted = &batch->controls[batch->control_count++];
+    *noted = (struct batch_control){.at = *at, .control = *control};
+    size_t len = control->reason.len < CONTROL_MAX_REASON ? control->reason.len : CONTROL_MAX_REASON;
+    noted->control.reason = arena_copy(batch->arena, slice_head(control->reason, len));
 }
 
 /* ---- Hits and rejects ---- */

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  * batch: messages decoded, located and encoded as rows, waiting to be written in one transaction.
  *
- * feed -> take_message -> batch_add_hit | batch_add_reject | batch_pass. Two batches take turns: while one is
- * written the other is filled; nothing in it depends on what the first one changes (no dedup, no sessions:
- * merge does these). Rows of processed_events are encoded at once in COPY BINARY form into one buffer; each
- * hit remembers its span, so that duplicates are left out when the buffer is sent. Texts live in the batch's
- * arena until batch_clear. Owned by the aggregator; loop thread. Bounded: BATCH_MAX_HITS messages and
- * BATCH_MAX_BYTES of rows. */
+ * feed -> intake_take -> batch_add_hit | batch_add_reject | batch_pass, batch_note_control. Two batches take
+ * turns: while one is written the other is filled; nothing in it depends on what the first one changes (no
+ * dedup, no sessions: merge does these). Rows of processed_events are encoded at once in COPY BINARY form
+ * into one buffer; each hit remembers its span, so that duplicates are left out when the buffer is sent.
+ * Texts live in the batch's arena until batch_clear. Owned by the aggregator; loop thread. Bounded:
+ * BATCH_MAX_HITS messages and BATCH_MAX_BYTES of rows. */
 #ifndef AGGREGATOR_BATCH_H
 #define AGGREGATOR_BATCH_H
 
 #include "aggregator/place.h"
 #include "base/arena.h"
-#include "proto/hit.h"
+#include "proto/control.h"
 
 /* Reached only while the log is behind. There, 20,000 cost Postgres 17 % less than 5,000: sessions are
  * changed less often, fewer statements run. Beyond that a write would hold its rows, and the loop, for
@@ -40,6 +40,11 @@ struct batch_hit {
     uint32_t row_start, row_len; /* in rows */
 };
 
+struct batch_control { /* what was said of a stream */
+    struct batch_position at;
+    struct control control; /* its reason is in the batch's arena */
+};
+
 struct batch_agent { /* a user agent of this batch that the dictionary may lack */
     int64_t id;      /* XXH3-64 of the text */
     slice text;
@@ -49,6 +54,8 @@ struct batch {
     int partition_count; /* of the topic: for the home of a key */
     size_t hit_count;
     struct batch_hit *hits; /* in order of arrival */
+    size_t control_count;
+    struct batch_control *controls; /* in order of arrival */
     size_t reject_count;
     size_t message_count; /* hits + rejects + passed over */
     struct buf rows;      /* COPY BINARY tuples of processed_events, no header, no trailer */
@@ -59,6 +66,7 @@ struct batch {
     size_t day_count;
     int32_t *days;         /* distinct days (since 1970-01-01) of event times */
     int64_t *next_offsets; /* by partition: last seen + 1, or -1: no message */
+    wall_ms *last_written; /* by partition: when the last message was written, if there is one */
     mono_ms first_at;      /* when the first message came in: kept here for the caller, who sets it */
     struct arena *arena;
     struct batch_index *index; /* of days and agents; private */
@@ -78,7 +86,9 @@ void batch_add_hit(struct batch *batch, const struct batch_position *at, const s
                    const struct place *place);
 /* raw is kept as it stood (bytea), at most HIT_MAX_BYTES of it. */
 void batch_add_reject(struct batch *batch, const struct batch_position *at, slice reason, slice raw);
-/* A record that is no hit (control): only the offset moves. */
+/* What a record says of its stream, besides being passed or rejected; once a record. The reason is copied. */
+void batch_note_control(struct batch *batch, const struct batch_position *at, const struct control *control);
+/* A record that is no hit: the offset moves. */
 void batch_pass(struct batch *batch, const struct batch_position *at);
 
 #endif

@@ -36,8 +36,10 @@ static struct claim_streams *streams_new(void)
 
 static void streams_clear(struct claim_streams *streams)
 {
-    for (size_t i = 0; i < streams->count; i++)
+    for (size_t i = 0; i < streams->count; i++) {
         received_fini(&streams->at[i].set);
+        audit_fini(&streams->at[i].audit);
+    }
     streams->count = 0;
     memset(streams->slots, 0, 2 * streams->cap * sizeof *streams->slots);
 }
@@ -99,7 +101,7 @@ void claim_streams_trim(struct claim *claim)
     if (claim->streams->count <= CLAIM_MAX_STREAMS)
         return;
     for (size_t i = 0; i < claim->streams->count; i++)
-        MUST(!claim->streams->at[i].changed);
+        MUST(!claim->streams->at[i].changed && !claim->streams->at[i].is_audit_changed);
     streams_clear(claim->streams);
 }
 
@@ -116,6 +118,7 @@ struct claim *claim_new(int partition, int64_t gap_ms, size_t max_open)
     claim->partition = partition;
     claim->stored_until.ms = INT64_MIN;
     claim->greatest_event.ms = INT64_MIN;
+    claim->log_time.ms = INT64_MIN;
     claim->sessions = sessions_new(gap_ms, max_open);
     claim->streams = streams_new();
     return claim;
@@ -127,6 +130,7 @@ void claim_free(struct claim **claim)
         return;
     sessions_free(&(*claim)->sessions);
     streams_free((*claim)->streams);
+    holes_fini(&(*claim)->holes);
     free(*claim);
     *claim = NULL;
 }

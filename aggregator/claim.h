@@ -8,17 +8,21 @@
 #ifndef AGGREGATOR_CLAIM_H
 #define AGGREGATOR_CLAIM_H
 
-#include "aggregator/received.h"
+#include "aggregator/holes.h"
 #include "aggregator/sessions.h"
 #include "base/uuid.h"
 #include "proto/hit.h"
 
 enum { CLAIM_MAX_STREAMS = 65536 };
 
-struct claim_stream { /* the received set of one stream */
+struct claim_stream { /* what was received of one stream, and what was said of it */
     struct hit_stream stream;
     struct received set;
-    bool changed; /* set by merge, cleared by the store when it writes the set */
+    bool changed;          /* set by merge, cleared by the store when it writes the set */
+    bool is_audit_changed; /* the same of the next three, and of the numbers of a stream that has ended */
+    struct audit audit;
+    int64_t missing_count; /* of a stream that has ended, once is_audit_changed */
+    slice reason;          /* of a skip in the batch under way, whose memory it is */
 };
 
 struct claim {
@@ -29,6 +33,9 @@ struct claim {
     wall_ms stored_until; /* latest hit in any session that this partition has stored; INT64_MIN: none yet */
     wall_ms greatest_event; /* of what was merged: the watermark before the wall clock caps it; INT64_MIN at
                                first */
+    wall_ms log_time;       /* Kafka timestamp of the newest record merged; INT64_MIN at first */
+    struct holes holes;     /* in streams that have ended */
+    bool is_audit_changed;  /* that of a stream is */
     bool has_strays;        /* a peek saw strays for this home: the next batch takes them */
     struct sessions *sessions;
     struct claim_streams *streams; /* by stream, loaded when first named */

@@ -160,6 +160,45 @@ static enum step_move replay_changes(void *job, const struct database_reply *rep
     return count == CHANGES_A_PAGE ? STEP_AGAIN : STEP_NEXT;
 }
 
+/* In health none: the index holds only those. */
+static enum step_move ask_holes(void *job)
+{
+    struct claiming *claiming = job;
+    struct database_statement statement = {
+        .sql = "SELECT a.stream, a.last, a.ended_at, a.missing, lower(hole), upper(hole)"
+               "  FROM footfall.audit a"
+               " CROSS JOIN LATERAL"
+               "       (SELECT hole FROM unnest(int8multirange(int8range(1, a.last + 1)) - a.skipped"
+               "               - coalesce((SELECT ranges FROM footfall.received r WHERE r.topic = a.topic"
+               "                           AND r.partition = a.partition AND r.stream = a.stream), '{}'))"
+               "          AS hole LIMIT 1) AS first"
+               " WHERE a.topic = $1 AND a.partition = $2::int4 AND a.missing > 0 AND a.ended_at IS NOT NULL"
+               " LIMIT 10000"};
+    add_key(claiming, &statement);
+    return steps_query(claiming->steps, &statement);
+}
+
+static enum step_move take_holes(void *job, const struct database_reply *reply)
+{
+    struct claiming *claiming = job;
+    const struct pg_result *result = reply->result;
+    int64_t overdue_ms = wall_now().ms - HOLES_PATIENCE_MS;
+    for (int row = 0; row < result_count(result); row++) {
+        struct hole hole = {.last = result_int64(result, row, 1),
+                            .ended = result_time(result, row, 2),
+                            .missing = {.count = result_int64(result, row, 3)}};
+        if (hit_stream_read(result_text(result, row, 0), &hole.stream) != STATUS_OK)
+            return steps_stop(claiming->steps, STORE_HALT, claiming->partition,
+                              "footfall.audit holds a row of partition %d that is of no stream",
+                              claiming->partition);
+        hole.missing.first =
+            (struct received_range){result_int64(result, row, 4), result_int64(result, row, 5) - 1};
+        hole.is_overdue = hole.ended.ms <= overdue_ms;
+        holes_set(&claiming->claim->holes, &hole);
+    }
+    return STEP_NEXT;
+}
+
 static const struct step claim_steps[] = {
     {"claim_connect", connect, NULL},
     {"claim_make_row", make_row, NULL},
@@ -169,6 +208,7 @@ static const struct step claim_steps[] = {
     {"claim_begin_reading", begin_reading, NULL},
     {"claim_ask_changes", ask_changes, NULL},
     {"claim_replay", fetch_changes, replay_changes},
+    {"claim_holes", ask_holes, take_holes},
     {"claim_end_reading", commit, NULL},
     {NULL, NULL, NULL},
 };

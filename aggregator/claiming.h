@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * claiming: takes one partition's row in footfall.partitions and loads what belongs to it.
  *
- *   connect -> make the row -> own it (one transaction, lock_timeout) -> replay the open sessions
+ *   connect -> make the row -> own it (one transaction, lock_timeout) -> replay the open sessions -> holes
  * The row names the owner's backend. Nothing but its end frees a lock that is held inside COPY, so when the
  * lock cannot be had, that backend is ended, if it still is the one that the row names, and the claim starts
  * over. A lock that is left is somebody else's, as of a person with psql: FENCED. A row that is halted, or

@@ -16,6 +16,8 @@
 
 #include "aggregator/aggregator_inside.h"
 
+enum { HOLES_A_TICK = 10 /* of a partition */ };
+
 /* ---- When something fails ---- */
 
 /* Batches and claims hold more than what is committed: away with them. */
@@ -359,6 +361,47 @@ static bool peek(struct aggregator *aggregator)
     return true;
 }
 
+/* ---- Holes ---- */
+
+static void tell_hole(const struct aggregator *aggregator, const struct hole *hole)
+{
+    char name[HIT_STREAM_TEXT_MAX];
+    int len = (int)hit_stream_write(&hole->stream, name);
+    struct log log = log_with(&aggregator->log, "stream=%.*s", len, name);
+    if (hole->missing.count == 0)
+        log_info(&log, "stream_whole", "what was missing of it has come or was skipped");
+    else
+        log_error(
+            &log, "stream_holes",
+            "%lld of its numbers 1 to %lld are missing, first %lld to %lld: hits that a collector took"
+            " are not in Kafka any more, or never were. What to do is in operations.md, \"Holes\"; all of"
+            " them: SELECT * FROM footfall.streams WHERE missing > 0",
+            (long long)hole->missing.count, (long long)hole->last, (long long)hole->missing.first.from,
+            (long long)hole->missing.first.to);
+}
+
+/* The rest at the next tick: somebody who has many must not lose the log over them. */
+static void tell_some(const struct aggregator *aggregator, struct claim *held)
+{
+    struct hole news;
+    struct holes_time time = {
+        .log = held->log_time,
+        .quiet_ms = assignment_quiet_ms(&aggregator->assignment, held->partition, aggregator->now),
+    };
+    for (int i = 0; i < HOLES_A_TICK && holes_next_news(&held->holes, &time, &news); i++)
+        tell_hole(aggregator, &news);
+}
+
+static void tell_holes(struct aggregator *aggregator)
+{
+    if (!aggregator->is_audit_due)
+        return;
+    aggregator->is_audit_due = false;
+    for (int i = 0; i < aggregator->partition_count; i++)
+        if (aggregator->assignment.parts[i].claim != NULL)
+            tell_some(aggregator, aggregator->assignment.parts[i].claim);
+}
+
 /* ---- One thing at a time ---- */
 
 static void keep_up(struct aggregator *aggregator)
@@ -378,6 +421,7 @@ static int find_claimable(const struct aggregator *aggregator)
 void committing_start(struct aggregator *aggregator)
 {
     assignment_bury(&aggregator->assignment);
+    tell_holes(aggregator); /* here all that the claims say is committed */
     if (aggregator->now.ms < aggregator->resume_at.ms)
         return;
     int partition = find_claimable(aggregator);

@@ -14,6 +14,7 @@
 
 #include "aggregator/backoff.h"
 #include "aggregator/feed_client.h"
+#include "proto/control.h"
 #include "proto/kafka.h"
 
 enum {
@@ -260,6 +261,18 @@ bool feed_is_connected(const struct feed *feed)
 
 /* ---- Events of the queue ---- */
 
+static void find_control(const rd_kafka_message_t *message, struct feed_message *taken)
+{
+    rd_kafka_headers_t *headers;
+    const void *value;
+    size_t len;
+    if (rd_kafka_message_headers(message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR ||
+        rd_kafka_header_get_last(headers, CONTROL_HEADER, &value, &len) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return;
+    taken->is_control = true;
+    taken->control = (slice){value, value != NULL ? len : 0};
+}
+
 static void take_message(struct feed *feed, const rd_kafka_message_t *message)
 {
     struct feed_message taken = {
@@ -272,13 +285,8 @@ static void take_message(struct feed *feed, const rd_kafka_message_t *message)
     taken.written.ms = rd_kafka_message_timestamp(message, &type);
     if (type == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE)
         taken.written = wall_now();
-    rd_kafka_headers_t *headers;
-    if (!taken.has_value && rd_kafka_message_headers(message, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        const void *value;
-        size_t len;
-        taken.is_control =
-            rd_kafka_header_get_last(headers, "footfall-control", &value, &len) == RD_KAFKA_RESP_ERR_NO_ERROR;
-    }
+    if (!taken.has_value)
+        find_control(message, &taken);
     feed->events.on_message(feed->context, &taken);
 }
 

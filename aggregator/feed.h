@@ -22,8 +22,9 @@ struct feed_message {
     int64_t offset;
     wall_ms written; /* Kafka timestamp */
     bool has_value;
-    bool is_control; /* carries the header footfall-control */
-    slice value;     /* borrowed during the callback */
+    bool is_control; /* no value, but the header CONTROL_HEADER */
+    slice value;     /* borrowed during the callback, as the next */
+    slice control;   /* what that header holds */
 };
 
 struct feed_fault { /* a partition cannot be read on: offset out of range, records that cannot be read … */

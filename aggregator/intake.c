@@ -61,6 +61,16 @@ static void reject(const struct target *into, const struct batch_position *at, s
     metrics_add(into->counts, reason.metric, 1);
 }
 
+/* One that is rejected is not missing: it is in rejected_hits. */
+static void skip(const struct target *into, const struct batch_position *at, const struct hit *hit,
+                 slice reason)
+{
+    struct control said = {
+        .kind = CONTROL_SKIP, .stream = hit->stream, .from = hit->seq, .last = hit->seq, .reason = reason};
+    if (hit->has_stream && hit->stream.partition == at->partition)
+        batch_note_control(into->batch, at, &said);
+}
+
 static enum intake_outcome take_value(struct intake *intake, const struct target *into,
                                       const struct batch_position *at, slice value)
 {
@@ -70,13 +80,42 @@ static enum intake_outcome take_value(struct intake *intake, const struct target
     enum hit_fault fault = hit_decode(value, &intake->scratch, &hit);
     if (fault == HIT_NEWER_VERSION)
         return INTAKE_TOO_NEW;
-    if (fault != HIT_GOOD)
-        reject(into, at, reason_of_fault(fault), value);
-    else if (!has_good_time(intake, &hit, at->written, &reason))
-        reject(into, at, reason, value);
-    else
+    if (fault == HIT_GOOD && has_good_time(intake, &hit, at->written, &reason)) {
         batch_add_hit(into->batch, at, &hit, places_find(intake->places, hit.ip));
+        return INTAKE_TAKEN;
+    }
+    if (fault != HIT_GOOD)
+        reason = reason_of_fault(fault);
+    reject(into, at, reason, value);
+    skip(into, at, &hit, reason.text);
     return INTAKE_TAKEN;
+}
+
+static void take_control(struct intake *intake, const struct target *into, const struct batch_position *at,
+                         slice header)
+{
+    struct control control;
+    buf_clear(&intake->scratch);
+    enum control_fault fault = control_decode(header, &intake->scratch, &control);
+    if (fault == CONTROL_GOOD && control.stream.partition != at->partition)
+        fault = CONTROL_BAD_PARTITION;
+    if (fault != CONTROL_GOOD) {
+        reject(into, at, (struct reason){METRICS_REJECTS_BAD_CONTROL, control_fault_text(fault)}, header);
+        return;
+    }
+    batch_pass(into->batch, at);
+    batch_note_control(into->batch, at, &control);
+}
+
+static void take_refused(struct intake *intake, const struct target *into, const struct batch_position *at,
+                         const struct feed_message *message, slice refusal)
+{
+    struct hit hit;
+    reject(into, at, (struct reason){METRICS_REJECTS_REFUSED, refusal},
+           message->is_control ? message->control : message->value);
+    buf_clear(&intake->scratch);
+    if (hit_decode(message->value, &intake->scratch, &hit) == HIT_GOOD)
+        skip(into, at, &hit, refusal);
 }
 
 static wall_ms sane_time(wall_ms written)
@@ -95,9 +134,9 @@ enum intake_outcome intake_take(struct intake *intake, const struct feed_message
     const struct target into = {batch, counts, intake->reject_reason};
     enum intake_outcome outcome = INTAKE_TAKEN;
     if (refusal.len > 0)
-        reject(&into, &at, (struct reason){METRICS_REJECTS_REFUSED, refusal}, message->value);
+        take_refused(intake, &into, &at, message, refusal);
     else if (message->is_control)
-        batch_pass(batch, &at);
+        take_control(intake, &into, &at, message->control);
     else if (!message->has_value)
         reject(&into, &at, (struct reason){METRICS_REJECTS_NO_VALUE, SLICE("the record has no value")},
                message->value);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  * intake: one message on its way into the batch: decoded, checked, located, added.
  *
- * aggregator -> intake_take -> hit_decode, places_find, batch_add_hit | batch_add_reject | batch_pass. What
- * cannot be a hit becomes a reject with its reason and its bytes; its neighbours are kept. A control record
- * is passed over. A hit of a newer version of the contract is neither: the caller stops reading that
- * partition, since the hit is good and a newer program will store it. Borrows places. Loop thread. */
+ * aggregator -> intake_take -> hit_decode, places_find, batch_add_hit | batch_add_reject
+ *                           or -> control_decode, batch_pass, batch_note_control | batch_add_reject
+ * What cannot be a hit becomes a reject with its reason and its bytes; its neighbours are kept. If it says
+ * which number of which stream it is, it counts as skipped, for it is not missing. A hit of a newer version
+ * of the contract is neither: the caller stops reading that partition, since the hit is good and a newer
+ * program will store it. Borrows places. Loop thread. */
 #ifndef AGGREGATOR_INTAKE_H
 #define AGGREGATOR_INTAKE_H
 

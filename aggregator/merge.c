@@ -97,6 +97,12 @@ static void hold(struct merge *merge, struct claim *const *claims, size_t claim_
     }
 }
 
+static void note_audit(struct claim *claim, struct claim_stream *stream)
+{
+    stream->is_audit_changed = true;
+    claim->is_audit_changed = true;
+}
+
 /* OK: new. CONFLICT: received before. FULL. */
 static enum status receive(struct claim *claim, const struct batch_hit *hit)
 {
@@ -105,8 +111,11 @@ static enum status receive(struct claim *claim, const struct batch_hit *hit)
     struct claim_stream *stream = claim_stream_find(claim, &hit->stream);
     MUST(stream != NULL);
     enum status status = received_add(&stream->set, hit->seq);
-    if (status == STATUS_OK)
+    if (status == STATUS_OK) {
         stream->changed = true;
+        if (stream->audit.is_ended)
+            note_audit(claim, stream);
+    }
     return status;
 }
 
@@ -144,6 +153,50 @@ static enum status add_hit(struct merge *merge, struct batch_hit *hit)
     return STATUS_OK;
 }
 
+/* ---- The audit ---- */
+
+static void apply_control(struct merge *merge, const struct batch_control *said)
+{
+    const struct control *control = &said->control;
+    struct claim *claim = merge->held[said->at.partition].claim;
+    MUST(claim != NULL);
+    struct claim_stream *stream = claim_stream_find(claim, &control->stream);
+    MUST(stream != NULL);
+    bool is_new =
+        control->kind == CONTROL_FIN
+            ? audit_note_end(&stream->audit, control->last, said->at.written)
+            : audit_note_skip(&stream->audit, (struct received_range){control->from, control->last});
+    if (!is_new)
+        return;
+    if (control->reason.len > 0)
+        stream->reason = control->reason;
+    note_audit(claim, stream);
+}
+
+static void count_missing(struct claim *claim, struct claim_stream *stream)
+{
+    struct hole hole = {.stream = stream->stream,
+                        .last = stream->audit.last,
+                        .missing = audit_find_missing(&stream->audit, &stream->set),
+                        .ended = stream->audit.ended};
+    stream->missing_count = hole.missing.count;
+    holes_set(&claim->holes, &hole);
+}
+
+/* After all hits and control records of the batch. */
+static void settle_audit(struct claim *claim, const struct batch *batch)
+{
+    bool has_messages = batch->next_offsets[claim->partition] >= 0;
+    wall_ms written = batch->last_written[claim->partition];
+    if (has_messages && written.ms > claim->log_time.ms)
+        claim->log_time = written;
+    struct claim_stream *stream;
+    size_t cursor = 0;
+    while (claim->is_audit_changed && (stream = claim_stream_next(claim, &cursor)) != NULL)
+        if (stream->is_audit_changed && stream->audit.is_ended)
+            count_missing(claim, stream);
+}
+
 enum status merge_start(struct merge *merge, struct batch *batch, struct claim *const *claims,
                         size_t claim_count, int *partition)
 {
@@ -157,6 +210,10 @@ enum status merge_start(struct merge *merge, struct batch *batch, struct claim *
             return status;
         }
     }
+    for (size_t i = 0; i < batch->control_count; i++)
+        apply_control(merge, &batch->controls[i]);
+    for (size_t i = 0; i < claim_count; i++)
+        settle_audit(claims[i], batch);
     return STATUS_OK;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * merge: the pure middle of a batch: which hits are new, which sessions they make, what is to be written.
  *
- *   merge_start   dedup against the received sets; hits merged per key; gives the stored rows to look up
- *   merge_take    a stored row that was taken back (or a stray that was taken in) joins
+ *   merge_start   dedup against the received sets; the audit of streams; hits merged per key; gives the
+ * stored rows to look up merge_take    a stored row that was taken back (or a stray that was taken in) joins
  *   merge_finish  joins open sessions, closes those that are due, encodes all rows
  * A hit whose home takes part in the batch goes straight to that claim, wherever it was read: the claim is
  * fenced by the same transaction, so the way through footfall.strays would add nothing but two writes. Any

@@ -22,6 +22,7 @@
     REJECTS(X, TOO_OLD, "too_old")                                                                           \
     REJECTS(X, AHEAD, "ahead")                                                                               \
     REJECTS(X, NO_VALUE, "no_value")                                                                         \
+    REJECTS(X, BAD_CONTROL, "bad_control")                                                                   \
     REJECTS(X, REFUSED, "refused")                                                                           \
     X(SESSIONS_OPEN, "sessions_open", NULL, GAUGE, PLAIN, "Sessions in memory")                              \
     X(SESSIONS_CLOSED, "sessions_closed_total", NULL, COUNTER, PLAIN,                                        \
@@ -29,6 +30,8 @@
     X(SESSION_CHANGES, "session_changes_total", NULL, COUNTER, PLAIN, "Changes of open sessions stored")     \
     X(STRAYS, "strays_total", NULL, COUNTER, PLAIN,                                                          \
       "Parts of sessions read outside their home partition and handed over")                                 \
+    X(HOLES, "stream_holes", NULL, GAUGE, PLAIN, "Numbers missing of streams that have ended")               \
+    X(HOLED, "streams_with_holes", NULL, GAUGE, PLAIN, "Streams that have ended and lack numbers")           \
     X(BATCHES, "batches_total", NULL, COUNTER, PLAIN, "Transactions committed")                              \
     X(BATCH_TIME, "batch_seconds_total", NULL, COUNTER, MS_AS_SECONDS, "Time spent in them")                 \
     X(BATCH_AGE, "last_batch_age_seconds", NULL, GAUGE, MS_AS_SECONDS,                                       \

@@ -46,10 +46,10 @@ static void insert_range(struct received *set, size_t position, struct received_
     set->count++;
 }
 
-static void remove_range(struct received *set, size_t position)
+static void remove_ranges(struct received *set, size_t position, size_t count)
 {
-    set->count--;
-    memmove(&set->ranges[position], &set->ranges[position + 1],
+    set->count -= count;
+    memmove(&set->ranges[position], &set->ranges[position + count],
             (set->count - position) * sizeof *set->ranges);
 }
 
@@ -65,7 +65,7 @@ enum status received_add(struct received *set, int64_t seq)
     bool begins_after = after != NULL && after->from == seq + 1;
     if (ends_before && begins_after) {
         before->to = after->to;
-        remove_range(set, position);
+        remove_ranges(set, position, 1);
     } else if (ends_before) {
         before->to = seq;
     } else if (begins_after) {
@@ -75,6 +75,35 @@ enum status received_add(struct received *set, int64_t seq)
     } else {
         insert_range(set, position, (struct received_range){seq, seq});
     }
+    return STATUS_OK;
+}
+
+/* Those from `first` on that begin before `end` overlap the range or are adjacent to it: one takes their
+ * place. */
+static void join_ranges(struct received *set, size_t first, size_t end, struct received_range range)
+{
+    struct received_range *whole = &set->ranges[first];
+    whole->from = whole->from < range.from ? whole->from : range.from;
+    int64_t to = set->ranges[end - 1].to;
+    whole->to = to > range.to ? to : range.to;
+    remove_ranges(set, first + 1, end - first - 1);
+}
+
+enum status received_add_range(struct received *set, struct received_range range)
+{
+    MUST(range.from >= 1 && range.from <= range.to && range.to <= RECEIVED_MAX_SEQ);
+    size_t first = count_up_to(set, range.from);
+    if (first > 0 && set->ranges[first - 1].to >= range.from - 1)
+        first--;
+    if (first < set->count && set->ranges[first].from <= range.from && range.to <= set->ranges[first].to)
+        return STATUS_CONFLICT;
+    size_t end = count_up_to(set, range.to + 1);
+    if (first < end)
+        join_ranges(set, first, end, range);
+    else if (set->count == RECEIVED_MAX_RANGES)
+        return STATUS_FULL;
+    else
+        insert_range(set, first, range);
     return STATUS_OK;
 }
 

@@ -29,6 +29,8 @@ bool received_has(const struct received *set, int64_t seq);
 /* OK: it was new and is in now. CONFLICT: it was there (a duplicate). FULL: too many ranges, nothing changed.
  * seq is in 1 … RECEIVED_MAX_SEQ (MUST). */
 enum status received_add(struct received *set, int64_t seq) MUST_CHECK;
+/* The same for all numbers of a range. OK: some were new; CONFLICT: all were there. */
+enum status received_add_range(struct received *set, struct received_range range) MUST_CHECK;
 /* The text form of int8multirange, as Postgres writes it: {[1,6),[8,9)}. At most 48 bytes a range. */
 void received_write(const struct received *set, struct buf *out);
 /* Gives the set, to be freed with received_fini; untouched on failure. MALFORMED: any other text than

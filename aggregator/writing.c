@@ -117,7 +117,8 @@ static enum step_move read_streams(void *job, const struct database_reply *reply
     if (streams_read(&writing->held, reply->result, &partition) == STATUS_OK)
         return STEP_NEXT;
     return steps_stop(writing->steps, STORE_HALT, partition,
-                      "footfall.received holds a set of partition %d that cannot be read", partition);
+                      "footfall.received or footfall.audit holds a set of partition %d that cannot be read",
+                      partition);
 }
 
 static enum step_move start_merge(void *job)
@@ -137,6 +138,14 @@ static enum step_move save_streams(void *job)
     struct writing *writing = job;
     struct database_statement statement;
     bool is_needed = streams_save(&writing->held, &writing->scratch, &writing->arrays, &statement);
+    return query_if(writing, is_needed, &statement);
+}
+
+static enum step_move save_audit(void *job)
+{
+    struct writing *writing = job;
+    struct database_statement statement;
+    bool is_needed = streams_save_audit(&writing->held, &writing->scratch, &writing->arrays, &statement);
     return query_if(writing, is_needed, &statement);
 }
 
@@ -346,6 +355,7 @@ static const struct step write_steps[] = {
     {"received_load", ask_streams, read_streams},
     {"merge_start", start_merge, NULL},
     {"received_save", save_streams, NULL},
+    {"audit_save", save_audit, NULL},
     {"strays_taken", ask_strays, read_strays},
     {"stored_taken", ask_stored, read_stored},
     {"merge_finish", finish_merge, NULL},

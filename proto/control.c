@@ -15,6 +15,7 @@ slice control_fault_text(enum control_fault fault)
         [CONTROL_BAD_STREAM] = "stream of the control record is missing or no stream",
         [CONTROL_BAD_NUMBER] = "a number of the control record is missing or out of range",
         [CONTROL_BAD_REASON] = "reason of the control record is no text",
+        [CONTROL_BAD_PARTITION] = "the control record stands in another partition than its stream",
     };
     MUST((size_t)fault < sizeof texts / sizeof texts[0]);
     return slice_of(texts[fault]);

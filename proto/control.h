@@ -44,6 +44,7 @@ enum control_fault {
     CONTROL_BAD_STREAM,
     CONTROL_BAD_NUMBER,
     CONTROL_BAD_REASON,
+    CONTROL_BAD_PARTITION, /* never of control_decode: the reader knows where the record stood */
 };
 slice control_fault_text(enum control_fault fault);
 

@@ -130,7 +130,8 @@ enum hit_fault {
 };
 slice hit_fault_text(enum hit_fault fault);
 
-/* Decodes one Kafka value; *hit means nothing unless HIT_GOOD. Texts are cleaned (valid UTF-8, no controls),
+/* Decodes one Kafka value; *hit means nothing unless HIT_GOOD, but for has_stream, stream and seq: a hit that
+ * is bad otherwise still says which one it is, if it can. Texts are cleaned (valid UTF-8, no controls),
  * host and ip canonical. Slices borrow from value or from *scratch, to which is added (value.len bytes of
  * room are always enough; it must not move, so it does not grow). */
 enum hit_fault hit_decode(slice value, struct buf *scratch, struct hit *hit) MUST_CHECK;

@@ -196,11 +196,12 @@ static bool read_stream(struct decoder *decoder)
     slice text;
     if (!read_raw(decoder, HIT_FIELD_STREAM, &text) || !read_number(decoder, HIT_FIELD_SEQ, 1, &hit->seq))
         return false;
-    hit->has_stream = text.len > 0;
-    if (!hit->has_stream)
+    if (text.len == 0)
         return hit->seq == 0;
     /* The last number has no next one, which ranges of them need. */
-    return hit->seq > 0 && hit->seq < INT64_MAX && hit_stream_read(text, &hit->stream) == STATUS_OK;
+    hit->has_stream =
+        hit->seq > 0 && hit->seq < INT64_MAX && hit_stream_read(text, &hit->stream) == STATUS_OK;
+    return hit->has_stream;
 }
 
 static bool read_flags(struct decoder *decoder)
@@ -217,7 +218,7 @@ static bool read_flags(struct decoder *decoder)
 static bool read_our_fields(struct decoder *decoder)
 {
     struct hit *hit = decoder->hit;
-    return read_id(decoder) && read_source(decoder) && read_stream(decoder) &&
+    return read_id(decoder) && read_source(decoder) &&
            read_time(decoder, HIT_FIELD_RECEIVED_TIME, &hit->received_time, &hit->has_received_time) &&
            read_text(decoder, HIT_FIELD_LANGUAGE, &hit->language) &&
            read_text(decoder, HIT_FIELD_TITLE, &hit->title) &&
@@ -233,6 +234,7 @@ static enum hit_fault read_fields(struct decoder *decoder)
         return HIT_BAD_FIELD;
     if (version > HIT_VERSION) /* first of all: nothing else is known of it */
         return HIT_NEWER_VERSION;
+    bool is_stream_good = read_stream(decoder); /* also when the rest is bad */
     if (!read_ip(decoder))
         return HIT_NO_IP;
     if (!read_host(decoder))
@@ -243,7 +245,7 @@ static enum hit_fault read_fields(struct decoder *decoder)
         return HIT_NO_TIME;
     if (!read_text(decoder, HIT_FIELD_REFERRER, &hit->referrer) ||
         !read_text(decoder, HIT_FIELD_USER_AGENT, &hit->user_agent) || !read_headers(decoder) ||
-        !read_our_fields(decoder))
+        !is_stream_good || !read_our_fields(decoder))
         return HIT_BAD_FIELD;
     return HIT_GOOD;
 }
@@ -252,12 +254,12 @@ enum hit_fault hit_decode(slice value, struct buf *scratch, struct hit *hit)
 {
     struct json_object object;
     struct decoder decoder = {.scratch = scratch, .hit = hit};
+    memset(hit, 0, sizeof *hit);
     if (value.len > HIT_MAX_BYTES)
         return HIT_TOO_BIG;
     if (json_read_object(value, &object, NULL) != STATUS_OK)
         return HIT_NOT_JSON;
     find_values(&decoder, &object);
-    memset(hit, 0, sizeof *hit);
     enum hit_fault fault = read_fields(&decoder);
     MUST(!scratch->overflowed);
     return fault;

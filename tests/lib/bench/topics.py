@@ -10,7 +10,7 @@ from servers import wait_until
 
 REPLY_S = 60  # of a broker on a busy machine
 
-Message = collections.namedtuple("Message", "partition key value headers", defaults=(None,))
+Message = collections.namedtuple("Message", "partition key value headers timestamp", defaults=(None, 0))  # in ms; 0: now
 Stored = collections.namedtuple("Stored", "partition offset key value headers timestamp")
 
 
@@ -46,7 +46,7 @@ class Topic:
         count = 0
         for message in messages:
             producer.produce(self.name, message.value, message.key, message.partition, headers=message.headers,
-                             on_delivery=on_delivery)
+                             timestamp=message.timestamp, on_delivery=on_delivery)
             count += 1
             if count % 1000 == 0:
                 producer.poll(0)

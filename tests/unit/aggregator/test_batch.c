@@ -213,6 +213,31 @@ static void every_message_moves_its_offset(void **state)
     assert_false(batch_has_room(batch, 2));
 }
 
+static void what_is_said_of_streams_is_kept(void **state)
+{
+    struct batch *batch = *state;
+    char reason[2 * CONTROL_MAX_REASON];
+    memset(reason, 'x', sizeof reason);
+    struct batch_position at = {5, 20, {1738470000123}};
+    struct control said = {
+        .kind = CONTROL_SKIP, .stream = {.partition = 5}, .from = 2, .last = 3, .reason = {reason, 4}};
+    batch_pass(batch, &at);
+    batch_note_control(batch, &at, &said);
+    at = (struct batch_position){5, 21, {1738470000456}};
+    said.reason.len = sizeof reason;
+    batch_add_reject(batch, &at, SLICE("not json"), SLICE("{"));
+    batch_note_control(batch, &at, &said);
+    memset(reason, 'y', sizeof reason); /* copied */
+    assert_int_equal(batch->control_count, 2);
+    assert_true(slice_equals(batch->controls[0].control.reason, SLICE("xxxx")));
+    assert_int_equal(batch->controls[1].control.reason.len, CONTROL_MAX_REASON);
+    assert_int_equal(batch->controls[1].at.offset, 21);
+    assert_int_equal(batch->last_written[5].ms, 1738470000456);
+    assert_int_equal(batch->message_count, 2);
+    batch_clear(batch);
+    assert_int_equal(batch->control_count, 0);
+}
+
 static void a_reject_is_a_row_of_its_bytes(void **state)
 {
     struct batch *batch = *state;
@@ -297,6 +322,7 @@ int main(void)
         TEST(days_are_listed_once),
         TEST(as_many_days_and_agents_as_hits_fit),
         TEST(every_message_moves_its_offset),
+        TEST(what_is_said_of_streams_is_kept),
         TEST(a_reject_is_a_row_of_its_bytes),
         TEST(large_rejects_fill_a_batch),
         TEST(long_hits_fill_a_batch),

@@ -34,6 +34,7 @@ struct member {
     int message_count, control_count, end_count, fault_count;
     int64_t last_offset[PARTITIONS];
     char last_value[64];
+    char last_control[64];
     char fault[256];
     char cluster_id[128];
 };
@@ -73,6 +74,8 @@ static void on_message(void *context, const struct feed_message *message)
     assert_true(message->written.ms > 1600000000000);
     member->message_count++;
     member->control_count += message->is_control;
+    if (message->is_control)
+        snprintf(member->last_control, sizeof member->last_control, "%.*s", SLICE_ARGS(message->control));
     member->last_offset[message->partition] = message->offset;
     snprintf(member->last_value, sizeof member->last_value, "%s%.*s", message->has_value ? "" : "none",
              SLICE_ARGS(message->value));
@@ -289,6 +292,7 @@ static void values_and_control_records_are_told_apart(void **state)
     mock_kafka_produce_control(bench->kafka, 0, NULL);
     wait_until(bench, member->message_count == 2);
     assert_string_equal(member->last_value, "none");
+    assert_string_equal(member->last_control, "{}"); /* the header's bytes */
     assert_int_equal(member->control_count, 1);
     mock_kafka_produce(bench->kafka, 0, NULL);
     wait_until(bench, member->message_count == 3);

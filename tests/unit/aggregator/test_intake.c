@@ -184,16 +184,103 @@ static void a_condemned_message_is_a_reject_whatever_it_holds(void **state)
     assert_counts(bench, 0, 1, METRICS_REJECTS_REFUSED);
 }
 
-static void a_control_record_only_moves_the_offset(void **state)
+/* ---- Control records ---- */
+
+static void take_control(struct bench *bench, const char *header, const char *refusal)
+{
+    struct feed_message message = {.partition = 3,
+                                   .offset = bench->offset++,
+                                   .written = written,
+                                   .is_control = true,
+                                   .control = slice_of(header)};
+    assert_int_equal(intake_take(&bench->intake, &message, slice_of(refusal), bench->batch, &bench->counts),
+                     INTAKE_TAKEN);
+}
+
+/* The last thing noted of a stream. */
+static void assert_noted(const struct bench *bench, enum control_kind kind, int64_t from, int64_t last)
+{
+    const struct batch_control *noted = &bench->batch->controls[bench->batch->control_count - 1];
+    assert_int_equal(noted->control.kind, kind);
+    assert_int_equal(noted->control.from, from);
+    assert_int_equal(noted->control.last, last);
+    assert_int_equal(noted->control.stream.boot.bytes[0], 0xab);
+    assert_int_equal(noted->at.offset, bench->offset - 1);
+    assert_int_equal(noted->at.written.ms, written.ms);
+}
+
+#define BOOT "ab000000000000000000000000000000"
+
+static void control_records_are_noted(void **state)
 {
     struct bench *bench = *state;
-    struct feed_message message = {.partition = 3, .offset = 41, .written = written, .is_control = true};
-    assert_int_equal(intake_take(&bench->intake, &message, SLICE(""), bench->batch, &bench->counts),
-                     INTAKE_TAKEN);
-    bench->offset = 42;
-    assert_int_equal(bench->batch->next_offsets[3], 42);
+    bench->offset = 41;
+    take_control(bench, "{\"fin\":{\"stream\":\"" BOOT "-3\",\"last\":9}}", "");
+    assert_noted(bench, CONTROL_FIN, 0, 9);
+    take_control(bench, "{\"skip\":{\"stream\":\"" BOOT "-3\",\"from\":2,\"to\":4,\"reason\":\"lost\"}}", "");
+    assert_noted(bench, CONTROL_SKIP, 2, 4);
+    assert_true(slice_equals(bench->batch->controls[1].control.reason, SLICE("lost")));
+    assert_int_equal(bench->batch->control_count, 2);
+    assert_int_equal(bench->batch->next_offsets[3], 43);
+    assert_int_equal(bench->batch->last_written[3].ms, written.ms);
     assert_int_equal(bench->batch->hit_count + bench->batch->reject_count, 0);
-    assert_int_equal(bench->batch->message_count, 1);
+    assert_int_equal(bench->batch->message_count, 2);
+}
+
+static bool ends_with(const struct buf *buf, const char *text)
+{
+    return slice_ends_with(buf_slice(buf), slice_of(text));
+}
+
+static void bad_control_records_are_rejected_with_their_header(void **state)
+{
+    struct bench *bench = *state;
+    static const char *const headers[] = {
+        "",
+        "{\"fin\":{}}",
+        "{\"fin\":{\"stream\":\"" BOOT "-4\",\"last\":9}}", /* stands in partition 3 */
+        "{\"skip\":{\"stream\":\"" BOOT "-3\",\"from\":0,\"to\":4}}",
+    };
+    enum { COUNT = sizeof headers / sizeof headers[0] };
+    for (size_t i = 0; i < COUNT; i++) {
+        take_control(bench, headers[i], "");
+        assert_true(ends_with(&bench->batch->rejects, headers[i]));
+    }
+    assert_counts(bench, 0, COUNT, METRICS_REJECTS_BAD_CONTROL);
+    take_control(bench, "{\"fin\":{\"stream\":\"" BOOT "-3\",\"last\":9}}", "Postgres refuses it");
+    assert_int_equal(bench->counts.values[METRICS_REJECTS_REFUSED], 1);
+    assert_true(ends_with(&bench->batch->rejects, "\"last\":9}}"));
+    assert_int_equal(bench->batch->control_count, 0);
+}
+
+static const char *numbered(const char *stream, int64_t event_time_ms)
+{
+    static char value[400];
+    const char *plain = value_at(event_time_ms);
+    snprintf(value, sizeof value, "{\"stream\":\"%s\",\"seq\":17,%s", stream, plain + 1);
+    return value;
+}
+
+/* It is kept aside and will never be received: that is no hole. */
+static void a_rejected_hit_counts_as_skipped(void **state)
+{
+    struct bench *bench = *state;
+    take(bench, numbered(BOOT "-3", written.ms), "");
+    assert_int_equal(bench->batch->control_count, 0);
+    take(bench, numbered(BOOT "-3", written.ms + 2 * DAY_MS), "");
+    assert_noted(bench, CONTROL_SKIP, 17, 17);
+    take(bench, "{\"stream\":\"" BOOT "-3\",\"seq\":18}", ""); /* nothing else is good */
+    assert_noted(bench, CONTROL_SKIP, 18, 18);
+    take(bench, numbered(BOOT "-3", written.ms), "Postgres refuses it");
+    assert_noted(bench, CONTROL_SKIP, 17, 17);
+    assert_int_equal(bench->batch->control_count, 3);
+    take(bench, "{\"stream\":\"" BOOT "-4\",\"seq\":18}", ""); /* in the wrong partition */
+    take(bench, "{\"stream\":\"" BOOT "-3\",\"seq\":0}", "");
+    take(bench, "{\"stream\":\"" BOOT "-3\",\"seq\":18", "");
+    take(bench, value_at(written.ms), "Postgres refuses it");
+    assert_int_equal(bench->batch->control_count, 3);
+    assert_int_equal(bench->batch->reject_count, 7);
+    assert_int_equal(bench->batch->message_count, 8);
 }
 
 static void a_newer_version_is_left_where_it_is(void **state)
@@ -222,7 +309,10 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_value_that_is_too_big_is_kept_in_part, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_condemned_message_is_a_reject_whatever_it_holds, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_control_record_only_moves_the_offset, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(control_records_are_noted, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(bad_control_records_are_rejected_with_their_header, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_rejected_hit_counts_as_skipped, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_newer_version_is_left_where_it_is, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -94,6 +94,58 @@ static void it_equals_a_bitmap(void **state)
     }
 }
 
+static void add_range_checked(struct received *set, int64_t from, int64_t to)
+{
+    enum status expected = STATUS_CONFLICT;
+    for (int64_t seq = from; seq <= to; seq++) {
+        expected = model[seq] ? expected : STATUS_OK;
+        model[seq] = 1;
+    }
+    assert_int_equal(received_add_range(set, (struct received_range){from, to}), expected);
+}
+
+/* Ranges of all lengths: apart, adjacent, over one or many that are there, inside of one. */
+static void ranges_equal_a_bitmap(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 400; seed++) {
+        struct choice choice = choice_seeded(seed);
+        struct received set = {.count = 0};
+        memset(model, 0, sizeof model);
+        for (int i = 0; i < 100; i++) {
+            int64_t len = 1 + (int64_t)choice_below(&choice, choice_one_in(&choice, 10) ? 60 : 4);
+            int64_t from = 1 + (int64_t)choice_below(&choice, (uint64_t)(300 - len));
+            if (choice_one_in(&choice, 4))
+                add_checked(&set, from);
+            else
+                add_range_checked(&set, from, from + len - 1);
+            assert_int_equal(set.count, count_model_ranges());
+        }
+        for (int64_t seq = 1; seq <= 301; seq++)
+            assert_int_equal(received_has(&set, seq), model[seq]);
+        assert_survives_text(&set);
+        received_fini(&set);
+    }
+}
+
+static void a_range_over_all_is_one(void **state)
+{
+    (void)state;
+    struct received set = {.count = 0};
+    for (int64_t i = 1; i <= RECEIVED_MAX_RANGES; i++)
+        assert_int_equal(received_add(&set, 2 * i), STATUS_OK);
+    struct received_range apart = {2 * (int64_t)RECEIVED_MAX_RANGES + 2,
+                                   2 * (int64_t)RECEIVED_MAX_RANGES + 9};
+    assert_int_equal(received_add_range(&set, apart), STATUS_FULL);
+    assert_false(received_has(&set, apart.from));
+    assert_int_equal(set.count, RECEIVED_MAX_RANGES);
+    assert_int_equal(received_add_range(&set, (struct received_range){1, RECEIVED_MAX_SEQ}), STATUS_OK);
+    assert_int_equal(set.count, 1);
+    assert_int_equal(set.ranges[0].from, 1);
+    assert_int_equal(set.ranges[0].to, RECEIVED_MAX_SEQ);
+    received_fini(&set);
+}
+
 static void a_shuffled_stream_ends_as_one_range(void **state)
 {
     (void)state;
@@ -218,6 +270,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_healthy_stream_is_one_range),
         cmocka_unit_test(it_equals_a_bitmap),
+        cmocka_unit_test(ranges_equal_a_bitmap),
+        cmocka_unit_test(a_range_over_all_is_one),
         cmocka_unit_test(a_shuffled_stream_ends_as_one_range),
         cmocka_unit_test(too_many_ranges_are_refused_and_nothing_changes),
         cmocka_unit_test(the_greatest_number_has_a_text),

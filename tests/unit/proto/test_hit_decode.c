@@ -153,6 +153,32 @@ static void what_is_no_hit_is_told_why(void **state)
         assert_int_equal(fault_with(cases[i].name, cases[i].json), cases[i].expected);
 }
 
+/* So that one which cannot be stored can be accounted for. */
+static void a_bad_hit_says_which_one_it_is(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *value;
+        bool says;
+    } cases[] = {
+        {"{\"stream\":\"ab000000000000000000000000000000-3\",\"seq\":9}", true},
+        {"{\"stream\":\"ab000000000000000000000000000000-3\",\"seq\":9,\"ip\":7}", true},
+        {"{\"stream\":\"ab000000000000000000000000000000-3\"}", false},
+        {"{\"stream\":\"ab000000000000000000000000000000-3\",\"seq\":0}", false},
+        {"{\"stream\":\"ab-3\",\"seq\":9}", false},
+        {"{\"seq\":9}", false},
+        {"{\"stream\":\"ab000000000000000000000000000000-3\",\"seq\":9", false},
+        {"", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct hit hit = {.has_stream = true};
+        assert_int_not_equal(decode(slice_of(cases[i].value), &hit), HIT_GOOD);
+        assert_int_equal(hit.has_stream, cases[i].says);
+        if (hit.has_stream)
+            assert_true(hit.seq == 9 && hit.stream.partition == 3 && hit.stream.boot.bytes[0] == 0xab);
+    }
+}
+
 static void what_is_no_object_is_told_so(void **state)
 {
     (void)state;
@@ -307,6 +333,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(todays_hits_are_read),
         cmocka_unit_test(what_is_no_hit_is_told_why),
+        cmocka_unit_test(a_bad_hit_says_which_one_it_is),
         cmocka_unit_test(what_is_no_object_is_told_so),
         cmocka_unit_test(a_newer_version_is_seen_before_all_else),
         cmocka_unit_test(names_that_are_not_ours_are_passed_over),
