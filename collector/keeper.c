@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <uv.h>
 
+#include "base/failpoint.h"
 #include "base/log.h"
 
 enum {
@@ -207,7 +208,7 @@ static struct journal *open_journal(const struct keeper *keeper, struct why *why
         .disk = keeper->disk,
         .topic = options->topic,
         .partitions = options->partitions,
-        .segment_bytes = JOURNAL_SEGMENT_BYTES,
+        .segment_bytes = (uint64_t)FAILPOINT_NUMBER("segment_bytes", JOURNAL_SEGMENT_BYTES),
         .max_bytes = options->max_bytes,
         .min_free_bytes = options->min_free_bytes,
         .max_unsynced_bytes = JOURNAL_UNSYNCED_BYTES,
