@@ -77,11 +77,21 @@ class Strace:
         return self
 
     def _is_attached(self):
-        assert self.process.poll() is None or not self.program.is_running(), f"strace: {self.errors.read_text()}"
+        """Or its program is dead already."""
+        errors = self.errors.read_text()
+        assert not errors, errors
+        if not self.program.is_running() or self.process.poll() is not None:
+            return not self.program.is_running()
         tasks = pathlib.Path(f"/proc/{self.program.pid}/task")
         threads = [tasks / str(self.thread)] if self.thread else list(tasks.iterdir())
-        return not self.program.is_running() or all(
-            f"TracerPid:\t{self.process.pid}\n" in (each / "status").read_text() for each in threads)
+        return all(f"TracerPid:\t{self.process.pid}\n" in self._status(each) for each in threads)
+
+    @staticmethod
+    def _status(thread):
+        try:
+            return (thread / "status").read_text()
+        except OSError:  # it has ended
+            return ""
 
     def stop(self):
         """Lets go of the program; it runs on."""
