@@ -59,6 +59,26 @@ static int compare_numbers(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* A process that was killed may have written what it never synced, and an id that is found there is answered
+ * as safe. That lies in the last segments, since no more than max_unsynced_bytes is ever unsynced. */
+static void sync_latest(struct journal *journal)
+{
+    size_t count = journal->segment_count;
+    for (size_t i = count > JOURNAL_MAX_SYNC_FILES ? count - JOURNAL_MAX_SYNC_FILES : 0; i < count; i++) {
+        char name[SEGMENT_NAME_LEN + 1];
+        int file;
+        segment_name_write(journal->segments[i].number, name);
+        enum status status = disk_open(journal->options.disk, name, DISK_READ, &file);
+        if (status == STATUS_OK) {
+            status = disk_sync(journal->options.disk, file);
+            disk_close(journal->options.disk, file);
+        }
+        if (status != STATUS_OK)
+            log_error(&journal->log, "sync_failed", "%s: what an earlier start wrote may not be durable: %s",
+                      name, status_text(status));
+    }
+}
+
 enum status journal_list(struct journal *journal)
 {
     struct disk *disk = journal->options.disk;
@@ -67,6 +87,7 @@ enum status journal_list(struct journal *journal)
         status = disk_list(disk, DISK_QUARANTINE, on_quarantine_name, journal);
     if (journal->segment_count > 0)
         qsort(journal->segments, journal->segment_count, sizeof(*journal->segments), compare_numbers);
+    sync_latest(journal);
     journal->to_recover = journal->segment_count;
     journal->is_recovering = true;
     return status;

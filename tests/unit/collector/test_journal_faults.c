@@ -226,6 +226,23 @@ static void interrupted_and_short_calls_are_repeated(void **state)
     }
 }
 
+static void what_a_killed_process_has_written_is_made_durable(void **state)
+{
+    struct plan plan = {SIM_SYNC, -EIO, 0, 100};
+    (void)state;
+    open_rig(1);
+    rig_recover(&rig);
+    append(0, 100);
+    assert_int_equal(rig_flush(&rig), STATUS_OK);
+    start_again();
+    sim_disk_set_fault(sim, follow, &plan);
+    struct journal_options options = rig_options(sim, 2);
+    struct why why;
+    assert_null(journal_open(&options, (mono_ms){0}, &why));
+    assert_int_equal(plan.count, 100 - 1 - 1); /* the segment that was found, and the new one */
+    sim_disk_set_fault(sim, NULL, NULL);
+}
+
 static void a_segment_that_cannot_be_made(void **state)
 {
     static const enum sim_call calls[] = {SIM_OPEN, SIM_PREALLOCATE, SIM_SYNC_FOLDER};
@@ -307,6 +324,7 @@ int main(void)
         TEST(a_write_that_fails_goes_on_in_another_segment),
         TEST(a_file_that_failed_is_cut_and_left),
         TEST(interrupted_and_short_calls_are_repeated),
+        TEST(what_a_killed_process_has_written_is_made_durable),
         TEST(a_segment_that_cannot_be_made),
         TEST(a_file_that_stays_is_removed_later),
         TEST(what_cannot_be_read_is_damage),
