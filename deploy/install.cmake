@@ -30,4 +30,14 @@ foreach(name footfall-collector.service footfall-aggregator.service)
     configure_file(${unit_folder}/${name} ${made_folder}/${name} @ONLY)
     file(INSTALL ${made_folder}/${name} DESTINATION ${CMAKE_INSTALL_PREFIX}/lib/systemd/system)
 endforeach()
+
+# footfall-collector@2, @3 …: further collectors on the port of the first one, each with a journal of its own. The mirror's
+# socket, and the folder that it is in, belong to the first.
+file(READ ${made_folder}/footfall-collector.service unit)
+string(REPLACE "/collector.conf\n" "/collector.conf --set http.reuse_port=true --set mirror.listen= \\
+    --set journal.directory=/var/lib/footfall/journal-%i --set admin.listen=127.0.0.1:713%i\n" unit "${unit}")
+string(REPLACE "footfall/journal\n" "footfall/journal-%i\n" unit "${unit}")
+string(REGEX REPLACE "# The web server's socket.*chgrp www-data /run/footfall\n" "" unit "${unit}")
+file(WRITE ${made_folder}/footfall-collector@.service "${unit}")
+file(INSTALL ${made_folder}/footfall-collector@.service DESTINATION ${CMAKE_INSTALL_PREFIX}/lib/systemd/system)
 file(INSTALL ${unit_folder}/footfall.sysusers DESTINATION ${CMAKE_INSTALL_PREFIX}/lib/sysusers.d RENAME footfall.conf)

@@ -47,6 +47,7 @@ def test_everything_is_in_its_place(staging):
         "usr/bin/footfall-collector",
         "usr/lib/systemd/system/footfall-aggregator.service",
         "usr/lib/systemd/system/footfall-collector.service",
+        "usr/lib/systemd/system/footfall-collector@.service",
         "usr/lib/sysusers.d/footfall.conf",
         "usr/share/doc/footfall/LICENSE",
         "usr/share/doc/footfall/README.md",
@@ -99,7 +100,7 @@ def root(folder, staging):
     return path
 
 
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("part", [*PARTS, "collector@2"])
 def test_systemd_accepts_the_unit(root, part):
     unit = f"footfall-{part}.service"
     said = run("systemd-analyze", f"--root={root}", "verify", "--man=no", f"/usr/lib/systemd/system/{unit}")
@@ -114,6 +115,16 @@ def test_units_and_users_fit(staging, part):
     assert f"ExecStart=/usr/bin/footfall-{part} --config /etc/footfall/{part}.conf\n" in unit
     user = re.search(r"^User=(.*)$", unit, re.M).group(1)
     assert re.search(rf"^u {user} ", (staging / "usr/lib/sysusers.d/footfall.conf").read_text(), re.M)
+
+
+def test_a_further_collector_shares_the_port_and_nothing_else(staging):
+    unit = (staging / "usr/lib/systemd/system/footfall-collector@.service").read_text()
+    command = re.search(r"^ExecStart=/usr/bin/footfall-collector ((?:.*\\\n)*.*)$", unit, re.M).group(1).replace("\\\n", " ")
+    printed = run(staging / "usr/bin/footfall-collector", *command.replace("/etc/footfall", f"{staging}/etc/footfall")
+                  .replace("%i", "2").split(), "--print-config")
+    for line in ("reuse_port = true", "directory = /var/lib/footfall/journal-2", "listen = 127.0.0.1:7132"):
+        assert f"\n{line}\n" in printed
+    assert "StateDirectory=footfall footfall/journal-%i\n" in unit and "/run/footfall" not in unit
 
 
 def test_the_users_can_be_made(staging):
