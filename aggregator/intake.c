@@ -61,13 +61,20 @@ static void reject(const struct target *into, const struct batch_position *at, s
     metrics_add(into->counts, reason.metric, 1);
 }
 
+/* A producer that was set up for a topic of more partitions wraps them around. */
+static bool is_in_place(const struct hit_stream *stream, const struct target *into,
+                        const struct batch_position *at)
+{
+    return stream->partition % into->batch->partition_count == at->partition;
+}
+
 /* One that is rejected is not missing: it is in rejected_hits. */
 static void skip(const struct target *into, const struct batch_position *at, const struct hit *hit,
                  slice reason)
 {
     struct control said = {
         .kind = CONTROL_SKIP, .stream = hit->stream, .from = hit->seq, .last = hit->seq, .reason = reason};
-    if (hit->has_stream && hit->stream.partition == at->partition)
+    if (hit->has_stream && is_in_place(&hit->stream, into, at))
         batch_note_control(into->batch, at, &said);
 }
 
@@ -97,7 +104,7 @@ static void take_control(struct intake *intake, const struct target *into, const
     struct control control;
     buf_clear(&intake->scratch);
     enum control_fault fault = control_decode(header, &intake->scratch, &control);
-    if (fault == CONTROL_GOOD && control.stream.partition != at->partition)
+    if (fault == CONTROL_GOOD && !is_in_place(&control.stream, into, at))
         fault = CONTROL_BAD_PARTITION;
     if (fault != CONTROL_GOOD) {
         reject(into, at, (struct reason){METRICS_REJECTS_BAD_CONTROL, control_fault_text(fault)}, header);

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Control records: what is missing of a stream that has ended rings an alarm until it comes or is given up."""
 import json
+import random
 import re
+
+import pytest
 
 from bench import hits
 from bench.documents import blocks
@@ -121,3 +124,64 @@ def test_bad_control_records_are_kept_apart(programs, topic, database):
         sorted(header or b"" for header in bad)
     assert streams(database)[STREAM][:4] == (2, 1, 3, 0)
     assert holes(aggregator) == (0, 0) and not lines(aggregator, "stream_holes")
+
+
+def numbers(database):
+    """Sums over all streams: received, skipped, missing; and how many go on."""
+    return database.rows("SELECT coalesce(sum(received), 0)::int, coalesce(sum(skipped), 0)::int, coalesce(sum(missing), 0)::int,"
+                         "       count(*) FILTER (WHERE last IS NULL)::int FROM footfall.streams")[0]
+
+
+def post(collector, count):
+    for number in range(count):
+        assert collector.post(json.dumps({"url": f"https://shop.example/{number}"}), X_Forwarded_For=f"81.2.3.{number % 50}")[0] == 204
+
+
+def test_what_a_collector_took_is_all_there(programs, topic, database):
+    """One life ends by kill -9, the next one well: each stream ends with all its numbers."""
+    collector = programs.collector(topic)
+    aggregator = programs.aggregator(topic, database)
+    post(collector, 300)
+    collector.kill()
+    collector.start_again()
+    post(collector, 200)
+    collector.stop_well()
+    database.wait_stored(topic)
+    assert numbers(database) == (500, 0, 0, 0)
+    ended = set(database.rows("SELECT substr(stream, 1, 32) FROM footfall.streams"))
+    assert len(ended) == 2, "two lives"
+    assert aggregator.metrics()["footfall_hits_total"] == 500
+
+
+MOMENTS = ["after_fence_check:2", "before_commit:2", "after_commit:2"]
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_the_account_is_exact_whenever_the_aggregator_is_killed(programs, topic, database, moment):
+    """Hits in disorder with holes, skips and ends among them, some twice; the first life is killed in the middle."""
+    rng = random.Random(moment)
+    expected, messages = {}, []
+    for partition in range(topic.partitions):
+        stream = f"{rng.getrandbits(128):032x}-{partition}"
+        said, holes_at = [{"fin": {"stream": stream, "last": 200}}], set()
+        for _ in range(rng.randrange(4)):
+            start = rng.randrange(1, 190)
+            holes_at |= set(range(start, start + rng.randrange(1, 8)))
+        skipped = {each for each in holes_at if rng.random() < 0.5}
+        said += [{"skip": {"stream": stream, "from": each, "to": each}} for each in skipped]
+        records = [Message(partition, None, json.dumps({**hits.old_fields(hits.make(1, seed=number)[0]), "stream": stream,
+                                                        "seq": number}).encode())
+                   for number in range(1, 201) if number not in holes_at]
+        records += [Message(partition, None, None, [("footfall-control", json.dumps(each).encode())]) for each in said]
+        records += rng.sample(records, 20)
+        rng.shuffle(records)
+        messages += records
+        expected[stream] = (200 - len(holes_at), len(skipped), 200, len(holes_at - skipped))
+    topic.produce(messages[:len(messages) // 2])
+    programs.aggregator(topic, database, failpoint=moment, ready=False).wait_killed()
+    topic.produce(messages[len(messages) // 2:])
+    programs.aggregator(topic, database)
+    database.wait_stored(topic)
+    assert {stream: row[:4] for stream, row in streams(database).items()} == expected
+    assert database.value("SELECT sum(missing) FROM footfall.audit") == sum(row[3] for row in expected.values())
+    assert database.value("SELECT count(*) FROM processed_events") == sum(row[0] for row in expected.values())

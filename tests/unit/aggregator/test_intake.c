@@ -220,11 +220,13 @@ static void control_records_are_noted(void **state)
     take_control(bench, "{\"skip\":{\"stream\":\"" BOOT "-3\",\"from\":2,\"to\":4,\"reason\":\"lost\"}}", "");
     assert_noted(bench, CONTROL_SKIP, 2, 4);
     assert_true(slice_equals(bench->batch->controls[1].control.reason, SLICE("lost")));
-    assert_int_equal(bench->batch->control_count, 2);
-    assert_int_equal(bench->batch->next_offsets[3], 43);
+    take_control(bench, "{\"fin\":{\"stream\":\"" BOOT "-27\",\"last\":1}}", ""); /* 27 = 2 * 12 + 3 */
+    assert_noted(bench, CONTROL_FIN, 0, 1);
+    assert_int_equal(bench->batch->control_count, 3);
+    assert_int_equal(bench->batch->next_offsets[3], 44);
     assert_int_equal(bench->batch->last_written[3].ms, written.ms);
     assert_int_equal(bench->batch->hit_count + bench->batch->reject_count, 0);
-    assert_int_equal(bench->batch->message_count, 2);
+    assert_int_equal(bench->batch->message_count, 3);
 }
 
 static bool ends_with(const struct buf *buf, const char *text)

@@ -86,6 +86,7 @@ static void a_whole_stream_leaves_no_hole(void **state)
     store_bench_ask(bench, "SELECT ended_at = timestamp '2025-02-02 04:20:00.2' FROM footfall.audit", "t");
     store_bench_ask(bench, "SELECT next_offset FROM footfall.partitions", "201");
     assert_int_equal(claim->holes.count, 0);
+    assert_int_equal(claim->log_time.ms, 1738470000200);
     claim_free(&claim);
 }
 
