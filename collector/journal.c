@@ -89,8 +89,7 @@ struct journal *journal_open(const struct journal_options *options, mono_ms now,
 {
     enum status status = disk_lock(options->disk);
     if (status == STATUS_CONFLICT) {
-        (void)why_say(why, status,
-                      "journal.directory: another collector uses this folder: give each process its own");
+        (void)why_say(why, status, "another collector uses this folder: give each process its own");
         return NULL;
     }
     struct journal *journal = journal_new(options);
@@ -101,8 +100,7 @@ struct journal *journal_open(const struct journal_options *options, mono_ms now,
         status = journal->state == STATUS_FULL ? STATUS_OK : journal->state;
     }
     if (status != STATUS_OK) {
-        (void)why_say(why, status, "journal.directory: the folder cannot be read or written: %s",
-                      status_text(status));
+        (void)why_say(why, status, "the folder cannot be read or written: %s", status_text(status));
         journal_free(journal);
         return NULL;
     }

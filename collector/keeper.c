@@ -219,7 +219,11 @@ static struct journal *open_journal(const struct keeper *keeper, struct why *why
     };
     random_bytes(&wanted.boot, sizeof(wanted.boot));
     random_bytes(&wanted.salt_seed, sizeof(wanted.salt_seed));
-    return journal_open(&wanted, mono_now(), why);
+    struct why reason;
+    struct journal *journal = journal_open(&wanted, mono_now(), &reason);
+    if (!journal)
+        (void)why_say(why, STATUS_UNAVAILABLE, "journal.directory = %s: %s", options->directory, reason.text);
+    return journal;
 }
 
 static void start_handles(struct keeper *keeper)

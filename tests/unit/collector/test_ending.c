@@ -112,7 +112,7 @@ static void two_collectors_do_not_share_a_folder(void **state)
     stage_start(&stage, NULL);
     snprintf(assignment, sizeof(assignment), "journal.directory=%s/journal", stage.folder);
     expect_no_start(assignment, &why);
-    assert_non_null(strstr(why.text, "journal.directory: another collector uses this folder"));
+    assert_non_null(strstr(why.text, "/journal: another collector uses this folder"));
     stage_end(&stage);
 }
 
