@@ -4,6 +4,7 @@
 Each server lives in a folder of its own, listens on free ports, is ended with the process that started it unless it is
 detached, and leaves nothing behind but its folder. Nothing here touches servers that it did not start."""
 import base64
+import contextlib
 import ctypes
 import os
 import pathlib
@@ -107,6 +108,15 @@ class Server:
 
     def send_signal(self, number):
         os.kill(self.pid, number)
+
+    @contextlib.contextmanager
+    def paused(self):
+        """Stands still, and then goes on as if nothing had been."""
+        self.send_signal(signal.SIGSTOP)
+        try:
+            yield self
+        finally:
+            self.send_signal(signal.SIGCONT)
 
     def kill(self):
         if self.is_running():

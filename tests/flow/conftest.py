@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """One broker and one Postgres for all tests; a topic, a database and programs of its own for each."""
+import contextlib
 import itertools
 import os
 import pathlib
@@ -14,6 +15,7 @@ import pytest
 from bench.cluster import Cluster
 from bench.database import Database
 from bench.footfall import BUILD, Programs
+from bench.load import Load
 from bench.topics import Topic
 from bench.web import Chromium, Web
 from servers import Kafka, Postgres
@@ -114,6 +116,13 @@ def programs(request, own_folder, kafka):
         programs.end()
     finally:
         programs.kill()
+
+
+@pytest.fixture
+def visit(seed):
+    """visit(port, …): visitors, as bench.load says. They have left when the test ends."""
+    with contextlib.ExitStack() as stack:
+        yield lambda port, **options: stack.enter_context(Load(port, seed, **options).running())
 
 
 @pytest.fixture

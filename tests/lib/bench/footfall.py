@@ -99,6 +99,13 @@ class Collector(Ours):
         finally:
             connection.close()
 
+    def figure(self, name):
+        return self.metrics()[f"footfall_collector_{name}"]
+
+    def wait_drained(self):
+        """Until Kafka has confirmed all that it has taken."""
+        wait_until(lambda: self.figure("journal_pending") == 0, "the journal is drained")
+
     def post(self, body, **headers):
         """A page's hit, as JSON text."""
         return self.request("POST", "/v1/hits", body, {

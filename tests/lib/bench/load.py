@@ -17,6 +17,7 @@ import uuid
 
 from bench import oracle
 from bench.hits import AGENTS, GAP_MS, Hit, now_ms
+from bench.published import Published
 from servers import wait_until
 
 TAKEN, REFUSED, UNKNOWN = "taken", "refused", "unknown"
@@ -47,6 +48,7 @@ class Load:
         self.statuses = collections.Counter() # answers by status, 0: none
         self.chapter = ""
         self._numbers = itertools.count()
+        self._starts = 0                      # no two of them post the same
         self._threads = []
         self._is_over = threading.Event()
 
@@ -54,7 +56,7 @@ class Load:
 
     def bodies(self, number=0):
         """(ids, body, headers) without end, of one visitor."""
-        rng = random.Random(f"{self.seed}/{number}")
+        rng = random.Random(f"{self.seed}/{self._starts}/{number}")
         while True:
             ids = [str(uuid.UUID(int=rng.getrandbits(128), version=4)) for _ in range(rng.randint(1, self.most))]
             host, ip, agent = rng.choice(HOSTS), f"81.2.{number % 250}.{rng.randint(1, 250)}", rng.choice(AGENTS)
@@ -116,6 +118,7 @@ class Load:
 
     def start(self):
         self._is_over.clear()
+        self._starts += 1
         self._threads = [threading.Thread(target=self._visit, args=(number,), daemon=True) for number in range(self.visitors)]
         for each in self._threads:
             each.start()
@@ -165,6 +168,12 @@ class Load:
             assert said == list(hit[1:]), f"{name} is stored as {said} and was posted as {hit}"
             assert first - 1 <= at + hit.ts <= last + 1, f"{name} has the time {at}, with an age of {hit.ts} between {first} and {last}"
         oracle.check(database, [self.posted[name]._replace(ts=at) for name, at, *_ in rows])
+
+    def check_all(self, database, topic):
+        """Every promise is one row, and no number of a stream is missing."""
+        database.wait_stored(topic)
+        self.check_rows(database)
+        assert not Published(topic).holes(), "numbers that neither came nor were said to be lost"
 
     def _named(self, ids):
         return [(each, self.chapters.get(each)) for each in ids[:5]]
