@@ -153,6 +153,7 @@ static void a_skipped_number_that_comes_is_a_hit(void **state)
     write_batch(bench, &claim);
     add_hits(bench, 4, 6);
     write_batch(bench, &claim);
+    ask_audit(bench, STREAM " 10 {[1,11)} 0 refused"); /* the reason's memory was that of the batch before */
     claim_free(&claim);
     claim = store_bench_claim(bench, PARTITION);
     add_hits(bench, 5, 8);
