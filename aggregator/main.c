@@ -131,13 +131,14 @@ static int run_locate(const struct configuration *configuration, const struct pr
 }
 
 static const struct program_command commands[] = {
-    {"migrate", "", "brings the schema up to date and says what was done"},
+    {"migrate", "", "brings the schema up to date and says what was done", false},
     {"resume", "PARTITION [--accept-loss]",
      "lets a halted partition go on, with --accept-loss also where records are gone, and says what was given "
-     "up"},
+     "up",
+     false},
     {"locate", "ADDR…",
-     "prints what would be stored as the place of each address: source, geodata, coordinates"},
-    {NULL, NULL, NULL},
+     "prints what would be stored as the place of each address: source, geodata, coordinates", false},
+    {NULL, NULL, NULL, false},
 };
 
 static int dispatch(const struct configuration *configuration, const struct program_call *call)

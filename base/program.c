@@ -15,6 +15,7 @@ struct request {
     const char *config; /* NULL: none */
     const char *sets[MAX_SETS];
     size_t set_count;
+    bool needs_check; /* of the settings together */
     enum { RUN, CHECK_CONFIG, PRINT_CONFIG, SHOW_VERSION, SHOW_HELP } action;
 };
 
@@ -90,13 +91,13 @@ static bool take_option(const struct program *program, int option, struct reques
     }
 }
 
-static bool is_command(const struct program *program, const char *name)
+static const struct program_command *find_command(const struct program *program, const char *name)
 {
     for (const struct program_command *command = program->commands; command && command->name; command++) {
         if (strcmp(command->name, name) == 0)
-            return true;
+            return command;
     }
-    return false;
+    return NULL;
 }
 
 static bool read_arguments(const struct program *program, int argc, char **argv, struct request *request,
@@ -110,10 +111,12 @@ static bool read_arguments(const struct program *program, int argc, char **argv,
     }
     if (optind == argc)
         return true;
-    if (!is_command(program, argv[optind])) {
+    const struct program_command *command = find_command(program, argv[optind]);
+    if (!command) {
         complain(program, "unknown command ", argv[optind]);
         return false;
     }
+    request->needs_check = !command->needs_no_settings;
     call->command = argv[optind];
     call->arguments = argv + optind + 1;
     call->argument_count = argc - optind - 1;
@@ -131,7 +134,7 @@ static enum status read_settings(const struct program *program, const struct req
     for (size_t i = 0; status == STATUS_OK && i < request->set_count; i++)
         status = settings_set(settings, request->sets[i], why);
     /* What is printed may lack what must be set: it is how a first file is made. */
-    if (status == STATUS_OK && program->check && request->action != PRINT_CONFIG)
+    if (status == STATUS_OK && program->check && request->needs_check && request->action != PRINT_CONFIG)
         status = program->check(program->values, why);
     return status;
 }
@@ -171,7 +174,7 @@ static bool use_settings(const struct program *program, const struct request *re
 bool program_start(const struct program *program, int argc, char **argv, struct program_call *call,
                    int *exit_code)
 {
-    struct request request = {.action = RUN};
+    struct request request = {.needs_check = true, .action = RUN};
     *call = (struct program_call){.settings = NULL};
     *exit_code = EX_OK;
     if (!read_arguments(program, argc, argv, &request, call)) {

@@ -24,6 +24,7 @@ struct program {
         const char *name;
         const char *arguments; /* for help: "ADDR…" */
         const char *help;
+        bool needs_no_settings; /* then `check` is not asked */
     } * commands;
 };
 

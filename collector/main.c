@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/program.h"
+#include "collector/check_journal.h"
 #include "collector/collector.h"
 
 struct run {
@@ -22,6 +23,11 @@ struct run {
 
 static const int signal_numbers[3] = {SIGTERM, SIGINT, SIGHUP};
 
+static const struct program_command commands[] = {
+    {"check-journal", "DIR", "looks at a journal: segments, hits, damage, what lies in quarantine", true},
+    {NULL, NULL, NULL, false},
+};
+
 static struct program describe(struct collector_settings *values)
 {
     return (struct program){
@@ -32,6 +38,7 @@ static struct program describe(struct collector_settings *values)
         .values = values,
         .passthrough = "rdkafka",
         .check = collector_settings_check,
+        .commands = commands,
     };
 }
 
@@ -108,22 +115,40 @@ static int serve(struct run *run, uv_loop_t *loop, const struct collector_settin
     return exit_code;
 }
 
+static int run_check_journal(const struct program_call *call)
+{
+    if (call->argument_count == 1)
+        return check_journal(call->arguments[0], stdout);
+    fprintf(stderr, "footfall-collector: check-journal needs one folder\n");
+    return EX_USAGE;
+}
+
+static int run_collector(int argc, char **argv, const struct collector_settings *values,
+                         const struct settings *settings)
+{
+    struct run run = {.argc = argc, .argv = argv, .log = log_new("main")};
+    uv_loop_t loop;
+    signal(SIGPIPE, SIG_IGN);
+    MUST(uv_loop_init(&loop) == 0);
+    run.collector = collector_new(&loop, values, settings);
+    int exit_code = serve(&run, &loop, values);
+    collector_free(&run.collector);
+    MUST(uv_loop_close(&loop) == 0);
+    return exit_code;
+}
+
 int main(int argc, char **argv)
 {
     struct collector_settings values;
     struct program program = describe(&values);
     struct program_call call;
-    struct run run = {.argc = argc, .argv = argv, .log = log_new("main")};
-    uv_loop_t loop;
     int exit_code;
     if (!program_start(&program, argc, argv, &call, &exit_code))
         return exit_code;
-    signal(SIGPIPE, SIG_IGN);
-    MUST(uv_loop_init(&loop) == 0);
-    run.collector = collector_new(&loop, &values, call.settings);
-    exit_code = serve(&run, &loop, &values);
-    collector_free(&run.collector);
-    MUST(uv_loop_close(&loop) == 0);
+    if (call.command)
+        exit_code = run_check_journal(&call);
+    else
+        exit_code = run_collector(argc, argv, &values, call.settings);
     settings_free(&call.settings);
     return exit_code;
 }

@@ -27,7 +27,11 @@ static enum status check(const void *values, struct why *why)
     return given == 7 ? why_say(why, STATUS_CONFLICT, "a.size = 7: not with this weather") : STATUS_OK;
 }
 
-static const struct program_command commands[] = {{"grow", "BY…", "Grows."}, {NULL, NULL, NULL}};
+static const struct program_command commands[] = {
+    {"grow", "BY…", "Grows.", false},
+    {"look", "", "Looks.", true},
+    {NULL, NULL, NULL, false},
+};
 static const struct program program = {.name = "footfall-sample",
                                        .summary = "grows things",
                                        .rows = rows,
@@ -134,6 +138,14 @@ static void mistakes_have_their_codes(void **state)
     assert_int_equal(run("--set", NULL).exit_code, EX_USAGE);
 }
 
+static void a_command_may_need_no_settings(void **state)
+{
+    (void)state;
+    expect(run("--set", "a.size=7", "look", NULL), RAN, "size 7 command look");
+    expect(run("--set", "a.size=7", "grow", NULL), EX_CONFIG,
+           "footfall-sample: a.size = 7: not with this weather\n");
+}
+
 static void questions_are_answered(void **state)
 {
     (void)state;
@@ -161,9 +173,8 @@ static void questions_are_answered(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(it_runs_with_its_settings),
-        cmocka_unit_test(sources_have_their_precedence),
-        cmocka_unit_test(mistakes_have_their_codes),
+        cmocka_unit_test(it_runs_with_its_settings), cmocka_unit_test(sources_have_their_precedence),
+        cmocka_unit_test(mistakes_have_their_codes), cmocka_unit_test(a_command_may_need_no_settings),
         cmocka_unit_test(questions_are_answered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,11 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sysexits.h>
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "collector/check_journal.h"
 #include "collector/journal.h"
 
 static char top[64], folder[128];
@@ -187,58 +185,6 @@ static void append_and_sync(struct journal *journal, int count)
     assert_int_equal(journal_sync_done(journal, &sync), STATUS_OK);
 }
 
-static int check(char *text, size_t size)
-{
-    FILE *out = tmpfile();
-    int exit_code = check_journal(folder, out);
-    rewind(out);
-    text[fread(text, 1, size - 1, out)] = '\0';
-    fclose(out);
-    return exit_code;
-}
-
-static void damage_frame(const char *name)
-{
-    char path[256];
-    snprintf(path, sizeof(path), "%s/%s", folder, name);
-    FILE *file = fopen(path, "r+");
-    assert_non_null(file);
-    fseek(file, 2 * 4096 + 45, SEEK_SET);
-    fputc('!', file);
-    fclose(file);
-}
-
-static void a_journal_is_checked(void **state)
-{
-    char text[2048];
-    struct disk *disk = open_disk();
-    struct journal *journal = open_journal(disk, 0xab);
-    (void)state;
-    append_and_sync(journal, 5);
-    assert_int_equal(check(text, sizeof(text)), EX_OK);
-    assert_non_null(strstr(text, "A collector uses this journal now"));
-    journal_close(&journal);
-    disk_free(&disk);
-    assert_int_equal(check(text, sizeof(text)), EX_OK);
-    assert_null(strstr(text, "A collector uses"));
-    assert_non_null(strstr(text, "0000000000000001.segment boot ab000000000000000000000000000000 topic hits "
-                                 "partitions 12: 5 hits from 2025-02-02T04:18:21.123Z to "
-                                 "2025-02-02T04:18:21.123Z, whole\n"));
-    assert_non_null(strstr(text, "1 segments (0 not used yet), 16777216 bytes: 5 hits pending at most\n"));
-    damage_frame("0000000000000001.segment");
-    assert_int_equal(check(text, sizeof(text)), EX_DATAERR);
-    assert_non_null(strstr(text, "4 hits"));
-    assert_non_null(strstr(text, "DAMAGED in 1 places, 72 bytes\n"));
-    assert_non_null(strstr(text, "1 damaged, 0 with a torn tail; quarantine: 0 files, 0 bytes\n"));
-}
-
-static void no_journal_to_check(void **state)
-{
-    char text[256];
-    (void)state;
-    assert_int_equal(check(text, sizeof(text)), EX_NOINPUT);
-}
-
 static void the_next_start_finds_it_on_a_real_disk(void **state)
 {
     struct disk *disk = open_disk();
@@ -272,8 +218,6 @@ int main(void)
         TEST(a_link_is_not_followed),
         TEST(names_are_listed),
         TEST(the_lock_is_for_one),
-        TEST(a_journal_is_checked),
-        TEST(no_journal_to_check),
         TEST(the_next_start_finds_it_on_a_real_disk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
