@@ -149,17 +149,18 @@ static bool may_go(const struct journal *journal, size_t index)
 }
 
 /* The first one, when all of it is acknowledged: they go in their order, one by one and each made durable, so
- * that what comes back after a power loss is never an older one without those behind it. An emptied one may
- * go before its turn: no number is in it. */
+ * that what comes back after a power loss is never an older one without those behind it. Emptied ones go
+ * before, the newest first: their headers know numbers that were in an earlier one and perhaps will never be
+ * written. */
 static size_t find_removal(struct journal *journal)
 {
-    size_t index = 0;
-    if (!journal->has_emptied || may_go(journal, 0))
+    size_t index = journal->segment_count;
+    if (!journal->has_emptied)
         return 0;
-    while (index < journal->segment_count && !is_emptied(journal, index))
-        index++;
-    journal->has_emptied = index < journal->segment_count;
-    return journal->has_emptied ? index : 0;
+    while (index > 0 && !is_emptied(journal, index - 1))
+        index--;
+    journal->has_emptied = index > 0;
+    return journal->has_emptied ? index - 1 : 0;
 }
 
 static void choose_removal(struct journal *journal, struct journal_upkeep *upkeep)

@@ -4,8 +4,8 @@
  *
  * Each crash state is recovered twice. No hit that was durable (after a kill: written) and not acknowledged
  * may be missing; no hit may come that was not appended, or with another text; what is announced as lost is
- * not there; up to the announced end of a stream nothing is missing without a word; the second recovery gives
- * what the first gave. FOOTFALL_TEST_LONG: a million states;
+ * not there; from the first number of a stream to its announced end nothing is missing without a word; the
+ * second recovery gives what the first gave. FOOTFALL_TEST_LONG: a million states;
  * FOOTFALL_TEST_SEED: begin there. A failure prints the seed. */
 #include <errno.h>
 #include <malloc.h>
@@ -39,12 +39,15 @@ struct appended {
     journal_position position;
     bool is_durable; /* known to be */
     bool is_acknowledged;
+    bool is_announced; /* as lost, and that was acknowledged */
     bool was_handed_out;
 };
 
 struct handed {
     journal_position position;
-    struct appended *hit; /* NULL: a skip or an end */
+    struct appended *hits; /* a hit, or those that are skipped */
+    int64_t count;         /* 0: the end of a stream */
+    bool is_skip;
 };
 
 struct life {
@@ -116,7 +119,8 @@ static void note_durable(struct life *life, journal_position below)
 struct found {
     bool is_there[BOOTS][RIG_PARTITIONS][MAX_SEQ];
     bool is_skipped[BOOTS][RIG_PARTITIONS][MAX_SEQ];
-    int64_t last[BOOTS][RIG_PARTITIONS]; /* as announced */
+    int64_t first[BOOTS][RIG_PARTITIONS]; /* that is there or skipped; 0: none */
+    int64_t last[BOOTS][RIG_PARTITIONS];  /* as announced */
     int64_t greatest[BOOTS][RIG_PARTITIONS];
     uint64_t digest;
 };
@@ -124,6 +128,12 @@ struct found {
 static void mix(struct found *found, uint64_t value)
 {
     found->digest = (found->digest ^ value) * UINT64_C(0x100000001b3);
+}
+
+static void note_first(int64_t *first, int64_t seq)
+{
+    if (*first == 0 || seq < *first)
+        *first = seq;
 }
 
 static void check_hit(struct life *life, struct found *found, const struct journal_entry *entry)
@@ -138,6 +148,7 @@ static void check_hit(struct life *life, struct found *found, const struct journ
     /* Only a failed sync brings numbers again, and then perhaps some that were missing before. */
     MUST(life->has_faults || entry->seq > *greatest);
     *greatest = entry->seq > *greatest ? entry->seq : *greatest;
+    note_first(&found->first[boot][entry->partition], entry->seq);
     *is_there = true;
 }
 
@@ -153,6 +164,8 @@ static void check_entry(struct life *life, struct found *found, const struct jou
         return;
     }
     int boot = entry->boot.bytes[0] - 1;
+    if (entry->kind == JOURNAL_SKIP)
+        note_first(&found->first[boot][entry->partition], entry->seq);
     MUST(boot >= 0 && boot < BOOTS && entry->last <= life->last[boot][entry->partition]);
     for (int64_t seq = entry->seq; entry->kind == JOURNAL_SKIP && seq <= entry->last; seq++)
         found->is_skipped[boot][entry->partition][seq - 1] = true;
@@ -170,7 +183,10 @@ static void check_stream(const struct life *life, const struct found *found, int
         bool is_there = found->is_there[boot][partition][i],
              is_skipped = found->is_skipped[boot][partition][i];
         MUST(is_there || !hit->is_durable || hit->is_acknowledged);
-        MUST(is_there || is_skipped || hit->is_acknowledged || i >= found->last[boot][partition]);
+        /* What was before a segment is not known when the one before it lost its header with the power. */
+        bool is_within = i + 1 > found->first[boot][partition] && i < found->last[boot][partition];
+        MUST(is_there || is_skipped || hit->is_acknowledged || hit->is_announced ||
+             found->first[boot][partition] == 0 || !is_within);
         /* What a failed sync left on the disk, and what was written again, may each be half there. */
         MUST(!(is_there && is_skipped) || (life->has_faults && !hit->is_durable));
     }
@@ -243,10 +259,13 @@ static void read_some(struct life *life)
         if (!rig_read(&life->rig, &entry))
             return;
         struct handed *handed = &life->handed[life->handed_count++];
-        handed->position = entry.position;
-        handed->hit = entry.kind == JOURNAL_HIT ? find_hit(life, &entry) : NULL;
-        if (handed->hit)
-            handed->hit->was_handed_out = true;
+        *handed = (struct handed){.position = entry.position, .is_skip = entry.kind == JOURNAL_SKIP};
+        if (entry.kind == JOURNAL_FIN)
+            continue;
+        handed->hits = find_hit(life, &entry);
+        handed->count = handed->is_skip ? entry.last - entry.seq + 1 : 1;
+        if (!handed->is_skip)
+            handed->hits->was_handed_out = true;
     }
 }
 
@@ -255,8 +274,10 @@ static void acknowledge_some(struct life *life)
     for (uint64_t i = choice_below(&life->choice, 20); i > 0 && life->handed_count > 0; i--) {
         struct handed *handed = &life->handed[choice_below(&life->choice, life->handed_count)];
         journal_acknowledge(life->rig.journal, handed->position);
-        if (handed->hit)
-            handed->hit->is_acknowledged = true;
+        for (int64_t at = 0; at < handed->count; at++) {
+            handed->hits[at].is_acknowledged = handed->hits[at].is_acknowledged || !handed->is_skip;
+            handed->hits[at].is_announced = handed->hits[at].is_announced || handed->is_skip;
+        }
         *handed = life->handed[--life->handed_count];
     }
 }
