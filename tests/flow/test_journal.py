@@ -123,6 +123,7 @@ def test_several_on_one_port_one_of_them_killed(programs, topic, database, visit
     visitors.stop()
     for each in three:
         each.wait_drained()
+        assert each.figure("journal_appended_total") > 0, "the kernel gives connections to all of them"
     visitors.check_all(database, topic)
 
 

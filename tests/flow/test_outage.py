@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Kafka, or the way to it, fails while hits arrive: none that was answered 2xx is lost, none is stored twice, and with a journal
 nobody who visits a site notices."""
+import collections
 import contextlib
 import signal
 import time
@@ -9,9 +10,14 @@ import pytest
 
 from bench.wire import Wire
 
-RATE = 300            # hits a second
-OUTAGE_S = 4          # longer than a broker's session, so that leaders change
 LOSS = 0.3
+Size = collections.namedtuple("Size", "rate outage_s")
+SMALL, LARGE = Size(300, 4), Size(2000, 120)  # hits a second; at least longer than a broker's session, so that leaders change
+
+
+@pytest.fixture(scope="module")
+def size(long):
+    return LARGE if long > 1 else SMALL
 
 
 @pytest.fixture(scope="module")
@@ -90,17 +96,17 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", [each for each in FAULTS if each != "leader killed"])
-def test_visitors_do_not_notice(programs, topic, database, cluster, wire, visit, long, fault):
+def test_visitors_do_not_notice(programs, topic, database, cluster, wire, visit, size, fault):
     collector = programs.collector(topic, kafka__brokers=wire.brokers)
     programs.aggregator(topic, database)
-    visitors = visit(collector.port, rate=RATE)
-    visitors.wait_taken(RATE)
+    visitors = visit(collector.port, rate=size.rate)
+    visitors.wait_taken(size.rate)
     visitors.chapter = fault
     with FAULTS[fault](cluster, topic, wire):
-        time.sleep(OUTAGE_S * long)
-        visitors.wait_taken(RATE)
+        time.sleep(size.outage_s)
+        visitors.wait_taken(size.rate)
     visitors.chapter = "afterwards"
-    visitors.wait_taken(RATE)
+    visitors.wait_taken(size.rate)
     visitors.stop()
     assert set(visitors.statuses) == {204}, f"answers: {visitors.statuses}"
     collector.wait_drained()
@@ -108,17 +114,17 @@ def test_visitors_do_not_notice(programs, topic, database, cluster, wire, visit,
 
 
 @pytest.mark.parametrize("fault", ["leader killed", "all stopped", "answers lost"])
-def test_who_waits_for_kafka_is_told_the_truth(programs, topic, database, cluster, wire, visit, long, fault):
+def test_who_waits_for_kafka_is_told_the_truth(programs, topic, database, cluster, wire, visit, size, fault):
     """ack = kafka: answers are late or 503, and then the visitor comes again with the same id."""
     collector = programs.collector(topic, kafka__brokers=wire.brokers, journal__ack="kafka")
     programs.aggregator(topic, database)
-    visitors = visit(collector.port, rate=RATE, repeats=True)
-    visitors.wait_taken(RATE)
+    visitors = visit(collector.port, rate=size.rate, repeats=True)
+    visitors.wait_taken(size.rate)
     visitors.chapter = fault
     with FAULTS[fault](cluster, topic, wire):
-        time.sleep(OUTAGE_S * long)
+        time.sleep(size.outage_s)
     visitors.chapter = "afterwards"
-    visitors.wait_taken(RATE)
+    visitors.wait_taken(size.rate)
     visitors.stop()
     assert set(visitors.statuses) <= {204, 503}, f"answers: {visitors.statuses}"
     visitors.check_all(database, topic)
