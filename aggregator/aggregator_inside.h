@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * aggregator_inside: what the parts of the aggregator share: aggregator.c takes messages in and decides whose
- * turn it is, committing.c claims, writes and deals with what the store says, halting.c stops partitions.
- * Included by them only. */
+ * turn it is, committing.c claims and writes, recovering.c deals with failures of that, halting.c stops
+ * partitions. Included by them only. */
 #ifndef AGGREGATOR_AGGREGATOR_INSIDE_H
 #define AGGREGATOR_AGGREGATOR_INSIDE_H
 
@@ -48,9 +48,11 @@ struct aggregator {
     mono_ms claim_at;     /* nothing is claimed before: we stood still */
     mono_ms committed_at; /* the last batch */
     mono_ms ends_asked_at;
-    int claiming;   /* the partition under way */
-    int halting;    /* the one whose halt is being kept */
-    int generation; /* of the assignment, when the store's work was begun */
+    mono_ms narrow_until; /* what Postgres refuses is looked for: see recovering.c */
+    int upkeep_at;        /* the partition that was kept up last, then */
+    int claiming;         /* the partition under way */
+    int halting;          /* the one whose halt is being kept */
+    int generation;       /* of the assignment, when the store's work was begun */
     bool is_postgres_up;
     bool is_dry;        /* the queue was empty when last looked at */
     bool is_list_stale; /* what is read is not what is held */
@@ -86,6 +88,14 @@ void halting_note_message(struct aggregator *aggregator, const struct feed_messa
                           enum halting_fate fate);
 /* A person has looked: the partition could be claimed. */
 void halting_end(struct aggregator *aggregator, const struct claim *claim);
+
+/* The store has failed: throws away what is not committed, and arranges what comes next. */
+void recovering_act(struct aggregator *aggregator, const struct store_result *result);
+void recovering_note_fenced(struct aggregator *aggregator, const struct store_result *result);
+/* The store's work was begun for an assignment that is gone. */
+bool recovering_is_stale(const struct aggregator *aggregator);
+/* What Postgres refuses is looked for: a batch holds either messages or what one partition has due. */
+bool recovering_is_narrow(const struct aggregator *aggregator);
 
 /* The store is idle: starts what is due next, if anything is. */
 void committing_start(struct aggregator *aggregator);

@@ -1,134 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
- * committing: the half of the aggregator that asks things of Postgres, one at a time, in this order: a
- * partition that is to be claimed; whether there are strays, ten times a second; the batch, when it is due;
- * due sessions and strays without one.
- *
- *   outcome     what becomes of it
- *   DONE        counted; the next thing
- *   FENCED      all claims are made anew, but those of the partition only after its cooling (and when it is a
- * claim that failed so, only this one is) RETRY       the same, after a back-off; nothing is read meanwhile
- *   BAD_DATA    the same at once, with batches halved, until the message that Postgres refuses comes alone:
- *               then it is condemned, and becomes a reject when it is read again
- *   HALT        the partition is left alone, and that is kept in its row; the others are claimed anew
- * An outcome that arrives after a revocation is about partitions that are no longer ours: only RETRY matters.
- */
-#include <stdio.h>
-
+ * committing: the part of the aggregator that asks things of Postgres, one at a time, in this order: a
+ * partition that is to be claimed; a halt that is to be kept; whether there are strays, ten times a second;
+ * the batch, when it is due; due sessions and strays without one. What became of it and is no success is for
+ * recovering.c. */
 #include "aggregator/aggregator_inside.h"
 
 enum { HOLES_A_TICK = 10 /* of a partition */ };
 
-/* ---- When something fails ---- */
-
-/* Batches and claims hold more than what is committed: away with them. */
-static void forget_uncommitted(struct aggregator *aggregator)
-{
-    assignment_drop(&aggregator->assignment);
-    for (size_t i = 0; i < 2; i++) {
-        batch_clear(aggregator->loads[i].batch);
-        aggregator->loads[i].counts = (struct metrics){{0}};
-    }
-    feed_read_at(aggregator->feed, NULL, 0);
-    aggregator->is_list_stale = true;
-}
-
-static void back_off(struct aggregator *aggregator, const char *reason)
-{
-    int64_t wait_ms = backoff_next(&aggregator->backoff);
-    aggregator->resume_at = (mono_ms){aggregator->now.ms + wait_ms};
-    aggregator->is_postgres_up = false;
-    metrics_add(aggregator->options.metrics, METRICS_RETRIES, 1);
-    log_warning(&aggregator->log, "postgres_retry", "again in %lld ms: %s", (long long)wait_ms, reason);
-}
-
-static void note_fenced(struct aggregator *aggregator, const struct store_result *result)
-{
-    metrics_add(aggregator->options.metrics, METRICS_FENCED, 1);
-    log_warning(&aggregator->log, "fenced", "%s", result->reason);
-}
-
-static void fence(struct aggregator *aggregator, const struct store_result *result)
-{
-    note_fenced(aggregator, result);
-    for (size_t i = 0; i < aggregator->claim_count; i++) {
-        int partition = aggregator->claims[i]->partition;
-        if (result->partition < 0 || result->partition == partition)
-            assignment_fence(&aggregator->assignment, partition, aggregator->now);
-    }
-}
-
-static void halt_written(struct aggregator *aggregator, const struct store_result *result)
-{
-    for (size_t i = 0; i < aggregator->claim_count; i++) {
-        int partition = aggregator->claims[i]->partition;
-        if (result->partition < 0 || result->partition == partition)
-            halting_until_resumed(aggregator, partition, result->reason);
-    }
-}
-
-/* The only message of the batch. */
-static struct feed_position find_message(const struct aggregator *aggregator)
-{
-    const int64_t *next_offsets = aggregator->writing->batch->next_offsets;
-    for (int i = 0; i < aggregator->partition_count; i++)
-        if (next_offsets[i] >= 0)
-            return (struct feed_position){i, next_offsets[i] - 1};
-    MUST(false);
-}
-
-static void condemn(struct aggregator *aggregator, const struct store_result *result)
-{
-    struct feed_position at = find_message(aggregator);
-    struct assignment_part *part = &aggregator->assignment.parts[at.partition];
-    if (part->condemned_offset == at.next_offset) { /* refused as a reject, too */
-        halt_written(aggregator, result);
-        return;
-    }
-    struct log log = log_with(&aggregator->log, "partition=%d", at.partition);
-    log_error(&log, "message_refused", "offset %lld goes to rejected_hits, since Postgres refuses it: %s",
-              (long long)at.next_offset, result->reason);
-    part->condemned_offset = at.next_offset;
-    snprintf(part->condemned_sqlstate, sizeof part->condemned_sqlstate, "%s", result->sqlstate);
-}
-
-static void refuse(struct aggregator *aggregator, const struct store_result *result)
-{
-    size_t message_count = aggregator->writing->batch->message_count;
-    metrics_add(aggregator->options.metrics, METRICS_BAD_DATA, 1);
-    if (message_count == 0) /* no message is to blame: sessions or strays that a person wrote */
-        halt_written(aggregator, result);
-    else if (pace_note_refused(&aggregator->pace, message_count))
-        condemn(aggregator, result);
-    else
-        log_warning(&aggregator->log, "batch_refused", "%zu messages are tried again in batches of %zu: %s",
-                    message_count, aggregator->pace.max_messages, result->reason);
-}
-
-static void recover(struct aggregator *aggregator, const struct store_result *result)
-{
-    switch (result->outcome) {
-    case STORE_DONE:
-        return;
-    case STORE_FENCED:
-        fence(aggregator, result);
-        break;
-    case STORE_RETRY:
-        back_off(aggregator, result->reason);
-        break;
-    case STORE_BAD_DATA:
-        refuse(aggregator, result);
-        break;
-    case STORE_HALT:
-        halt_written(aggregator, result);
-        break;
-    }
-    forget_uncommitted(aggregator);
-}
-
-static bool is_stale(const struct aggregator *aggregator)
-{
-    return aggregator->generation != aggregator->assignment.generation;
-}
+/* ---- The work under way ---- */
 
 static void begin(struct aggregator *aggregator)
 {
@@ -163,11 +42,11 @@ static void on_claimed(void *context, const struct store_result *result, struct 
         note_success(aggregator);
         hold_take(aggregator, claim);
     } else if (result->outcome == STORE_RETRY) {
-        recover(aggregator, result);
-    } else if (is_stale(aggregator)) {
+        recovering_act(aggregator, result);
+    } else if (recovering_is_stale(aggregator)) {
         /* the partition is no longer ours to wait for */
     } else if (result->outcome == STORE_FENCED) {
-        note_fenced(aggregator, result);
+        recovering_note_fenced(aggregator, result);
         assignment_fence(&aggregator->assignment, aggregator->claiming, aggregator->now);
     } else {
         halting_halt(aggregator, aggregator->claiming, result->reason);
@@ -211,7 +90,7 @@ static void note_committed(struct aggregator *aggregator)
     note_success(aggregator);
     count_commit(aggregator);
     pace_note_committed(&aggregator->pace, aggregator->writing->batch->message_count, aggregator->now);
-    if (is_stale(aggregator))
+    if (recovering_is_stale(aggregator))
         return;
     for (size_t i = 0; i < aggregator->claim_count; i++)
         assignment_note_committed(&aggregator->assignment, aggregator->claims[i]->partition);
@@ -223,8 +102,8 @@ static void on_written(void *context, const struct store_result *result)
     aggregator_look_at_clock(aggregator);
     if (result->outcome == STORE_DONE)
         note_committed(aggregator);
-    else if (!is_stale(aggregator) || result->outcome == STORE_RETRY)
-        recover(aggregator, result);
+    else if (!recovering_is_stale(aggregator) || result->outcome == STORE_RETRY)
+        recovering_act(aggregator, result);
     batch_clear(aggregator->writing->batch);
     aggregator->writing->counts = (struct metrics){{0}};
     aggregator_turn(aggregator);
@@ -237,28 +116,53 @@ static bool has_due_sessions(const struct aggregator *aggregator, const struct c
     return sessions_has_due(held->sessions, watermark, lateness_ms, aggregator->now);
 }
 
+static bool needs_upkeep(const struct aggregator *aggregator, const struct claim *held)
+{
+    return held->has_strays || has_due_sessions(aggregator, held);
+}
+
 /* While a refused message is looked for, its batch holds nothing else that could be to blame; what is due
  * goes into batches without messages. */
 static bool takes_part(const struct aggregator *aggregator, struct claim *held)
 {
     const struct batch *batch = aggregator->filling->batch;
     bool has_messages = batch->next_offsets[held->partition] >= 0;
-    if (pace_is_searching(&aggregator->pace) && !batch_is_empty(batch)) {
+    if (recovering_is_narrow(aggregator) && !batch_is_empty(batch)) {
         held->has_strays = false;
         return has_messages;
     }
-    return has_messages || held->has_strays || has_due_sessions(aggregator, held);
+    return has_messages || needs_upkeep(aggregator, held);
+}
+
+static void note_quiet(struct aggregator *aggregator)
+{
+    for (int i = 0; i < aggregator->partition_count; i++)
+        aggregator->quiet_ms[i] = assignment_quiet_ms(&aggregator->assignment, i, aggregator->now);
 }
 
 static void gather_claims(struct aggregator *aggregator)
 {
     aggregator->claim_count = 0;
+    note_quiet(aggregator);
     for (int i = 0; i < aggregator->partition_count; i++) {
-        aggregator->quiet_ms[i] = assignment_quiet_ms(&aggregator->assignment, i, aggregator->now);
         struct claim *held = aggregator->assignment.parts[i].claim;
         if (held != NULL && takes_part(aggregator, held))
             aggregator->claims[aggregator->claim_count++] = held;
     }
+}
+
+static void start_write(struct aggregator *aggregator)
+{
+    struct store_batch batch = {
+        .batch = aggregator->writing->batch,
+        .merge = aggregator->merge,
+        .claims = aggregator->claims,
+        .claim_count = aggregator->claim_count,
+        .quiet_ms = aggregator->quiet_ms,
+    };
+    begin(aggregator);
+    pace_note_start(&aggregator->pace, aggregator->now);
+    store_write(aggregator->store, &batch, on_written, aggregator);
 }
 
 /* False: there is nothing to write. */
@@ -271,17 +175,26 @@ static bool write_batch(struct aggregator *aggregator)
     struct load *load = aggregator->filling;
     aggregator->filling = aggregator->writing;
     aggregator->writing = load;
-    struct store_batch batch = {
-        .batch = load->batch,
-        .merge = aggregator->merge,
-        .claims = aggregator->claims,
-        .claim_count = aggregator->claim_count,
-        .quiet_ms = aggregator->quiet_ms,
-    };
-    begin(aggregator);
-    pace_note_start(&aggregator->pace, aggregator->now);
-    store_write(aggregator->store, &batch, on_written, aggregator);
+    start_write(aggregator);
     return true;
+}
+
+/* Due sessions and strays of the next partition that has some, without the messages that wait. False: there
+ * are none. */
+static bool keep_one_up(struct aggregator *aggregator)
+{
+    note_quiet(aggregator);
+    for (int i = 0; i < aggregator->partition_count; i++) {
+        aggregator->upkeep_at = (aggregator->upkeep_at + 1) % aggregator->partition_count;
+        struct claim *held = aggregator->assignment.parts[aggregator->upkeep_at].claim;
+        if (held == NULL || !needs_upkeep(aggregator, held))
+            continue;
+        aggregator->claims[0] = held;
+        aggregator->claim_count = 1;
+        start_write(aggregator);
+        return true;
+    }
+    return false;
 }
 
 int64_t committing_wait_ms(const struct aggregator *aggregator)
@@ -303,11 +216,11 @@ static void on_halt_kept(void *context, const struct store_result *result)
     struct aggregator *aggregator = context;
     aggregator_look_at_clock(aggregator);
     if (result->outcome == STORE_RETRY) {
-        recover(aggregator, result);
-    } else if (is_stale(aggregator)) {
+        recovering_act(aggregator, result);
+    } else if (recovering_is_stale(aggregator)) {
         /* whoever has the partition now finds out by himself */
     } else if (result->outcome == STORE_FENCED) {
-        note_fenced(aggregator, result);
+        recovering_note_fenced(aggregator, result);
         assignment_fence(&aggregator->assignment, aggregator->halting, aggregator->now);
     } else {
         if (result->outcome != STORE_DONE)
@@ -339,8 +252,8 @@ static void on_peeked(void *context, const struct store_result *result)
     aggregator_look_at_clock(aggregator);
     if (result->outcome == STORE_DONE)
         aggregator->is_upkeep_due = true; /* takes what was found */
-    else if (!is_stale(aggregator) || result->outcome == STORE_RETRY)
-        recover(aggregator, result);
+    else if (!recovering_is_stale(aggregator) || result->outcome == STORE_RETRY)
+        recovering_act(aggregator, result);
     aggregator_turn(aggregator);
 }
 
@@ -404,12 +317,12 @@ static void tell_holes(struct aggregator *aggregator)
 
 /* ---- One thing at a time ---- */
 
-static void keep_up(struct aggregator *aggregator)
+/* False: there is nothing to do, or it is not time. */
+static bool keep_up(struct aggregator *aggregator)
 {
     bool is_due = aggregator->is_upkeep_due;
     aggregator->is_upkeep_due = false;
-    if (is_due)
-        write_batch(aggregator);
+    return is_due && (recovering_is_narrow(aggregator) ? keep_one_up(aggregator) : write_batch(aggregator));
 }
 
 static int find_claimable(const struct aggregator *aggregator)
@@ -434,6 +347,8 @@ void committing_start(struct aggregator *aggregator)
     if (keep_halt(aggregator))
         return;
     if (peek(aggregator))
+        return;
+    if (recovering_is_narrow(aggregator) && keep_up(aggregator)) /* else messages would always come first */
         return;
     if (committing_wait_ms(aggregator) == 0 && write_batch(aggregator))
         return;

@@ -71,15 +71,20 @@ static void a_lost_connection_is_made_anew(void **state)
     plant_wait_metric(plant, METRICS_POSTGRES_UP, 1);
 }
 
+/* Rows of which this holds raise that error. */
+static void refuse(struct plant *plant, const char *table, const char *condition, const char *sqlstate)
+{
+    postgres_do(plant->admin,
+                "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+                " IF %s THEN RAISE EXCEPTION 'no' USING ERRCODE = '%s'; END IF; RETURN new; END $$;"
+                "CREATE TRIGGER refuse BEFORE INSERT ON %s FOR EACH ROW EXECUTE FUNCTION refuse()",
+                condition, sqlstate, table);
+}
+
 /* Class 22, as a value that Postgres does not take would raise it. */
 static void refuse_poison(struct plant *plant)
 {
-    postgres_do(
-        plant->admin,
-        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-        " IF new.url LIKE '%%poison%%' THEN RAISE EXCEPTION 'no' USING ERRCODE = '22P05'; END IF;"
-        " RETURN new; END $$;"
-        "CREATE TRIGGER refuse BEFORE INSERT ON processed_events FOR EACH ROW EXECUTE FUNCTION refuse()");
+    refuse(plant, "processed_events", "new.url LIKE '%poison%'", "22P05");
 }
 
 static void what_postgres_refuses_is_found_and_rejected(void **state)
@@ -203,6 +208,53 @@ static void an_offset_that_is_gone_halts(void **state)
     plant_wait_stored_once(plant, "100");
 }
 
+/* Class 23 is nobody's fault but a person's: everything up to that hit is stored, the others go on. */
+static void what_breaks_a_constraint_halts_its_partition_alone(void **state)
+{
+    struct plant *plant = *state;
+    refuse(plant, "processed_events", "new.url LIKE '%poison%'", "23505");
+    plant_produce(plant, 0, 300);
+    mock_kafka_produce(plant->kafka, 1, plant_value(300, "poison"));
+    plant_produce(plant, 301, 800);
+    plant_start(plant, 0);
+    plant_wait(plant,
+               "SELECT partition FROM footfall.partitions"
+               " WHERE halt_reason LIKE 'offset 75, %no hit can cause this%resume 1%'",
+               "1");
+    plant_wait_stored_once(plant, "674");
+    plant_wait_metric(plant, METRICS_HALTED, 1);
+    plant_wait(plant, "SELECT next_offset FROM footfall.partitions WHERE partition = 1", "75");
+    plant_wait(plant, REJECTED, "0");
+    postgres_do(plant->admin, "DROP TRIGGER refuse ON processed_events");
+    resume(plant, "");
+    plant_wait_stored_once(plant, "800");
+}
+
+/* Of one of fifty visitors, while hits go on coming: the home of its session halts. */
+static void a_session_that_breaks_a_constraint_halts_its_partition_alone(void **state)
+{
+    struct plant *plant = *state;
+    plant->configuration.sessions_gap_ms = 1000;
+    plant->configuration.sessions_lateness_ms = 100;
+    refuse(plant, "session_events_aggregated_ip", "new.ip = '198.51.100.7'", "23505");
+    plant_produce(plant, 0, 50);
+    plant_start(plant, 0);
+    for (int number = 50; number < 1000; number++)
+        mock_kafka_produce(plant->kafka, number % PLANT_PARTITIONS, plant_value(49, "more"));
+    plant_wait(plant, "SELECT count(*) FROM footfall.partitions WHERE halt_reason LIKE '%closed_sessions%'",
+               "1");
+    plant_wait_metric(plant, METRICS_HALTED, 1);
+    plant_wait(
+        plant,
+        "SELECT count(*) FROM footfall.open_sessions o JOIN footfall.partitions p USING (topic, partition)"
+        " WHERE p.halted_at IS NULL",
+        "0");
+    postgres_do(plant->admin, "DROP TRIGGER refuse ON session_events_aggregated_ip");
+    resume(plant, "");
+    plant_wait(plant, "SELECT count(DISTINCT ip) || ' ' || sum(web_events) FROM session_events_aggregated_ip",
+               "50 1000");
+}
+
 /* Over one percent of a partition's messages are no hits; all are kept. */
 static void too_many_rejects_halt_their_partition_alone(void **state)
 {
@@ -257,6 +309,8 @@ int main(void)
         PLANT_TEST(a_halt_outlives_the_process_and_ends_while_it_runs),
         PLANT_TEST(a_changed_cluster_halts_until_it_fits),
         PLANT_TEST(an_offset_that_is_gone_halts),
+        PLANT_TEST(what_breaks_a_constraint_halts_its_partition_alone),
+        PLANT_TEST(a_session_that_breaks_a_constraint_halts_its_partition_alone),
         PLANT_TEST(too_many_rejects_halt_their_partition_alone),
         PLANT_TEST(postgres_may_be_away),
     };
