@@ -95,6 +95,8 @@ void batch_clear(struct batch *batch)
     batch->message_count = 0;
     batch->agent_count = 0;
     batch->day_count = 0;
+    batch->provisional_count = 0;
+    batch->waits_since = (mono_ms){0};
     for (int i = 0; i < batch->partition_count; i++)
         batch->next_offsets[i] = -1;
     buf_clear(&batch->rows);
@@ -225,10 +227,54 @@ void batch_add_hit(struct batch *batch, const struct batch_position *at, const s
                                 .home = home_of(batch, hit),
                                 .ip = hit->ip,
                                 .event_time = hit->event_time,
-                                .is_bot = (hit->flags & HIT_FLAGS_BOT) != 0};
+                                .is_bot = (hit->flags & HIT_FLAGS_BOT) != 0,
+                                .is_provisional = place->is_provisional};
+    batch->provisional_count += place->is_provisional;
     copy_texts(batch, added, hit, place);
     add_row(batch, added, hit, place);
     add_day(batch, hit->event_time);
+}
+
+/* ---- Places that come later ---- */
+
+bool batch_awaits_places(const struct batch *batch, struct places *places)
+{
+    if (batch->provisional_count == 0)
+        return false;
+    for (size_t i = 0; i < batch->hit_count; i++)
+        if (batch->hits[i].is_provisional && places_awaits(places, batch->hits[i].ip))
+            return true;
+    return false;
+}
+
+/* The row is written once more, behind the others; the old one is sent to nobody. */
+static void replace_place(struct batch *batch, struct batch_hit *hit, const struct place *place)
+{
+    if (batch->rows.len + MAX_ROW_BYTES > BATCH_MAX_BYTES)
+        return;
+    MUST(buf_reserve(&batch->rows, MAX_ROW_BYTES) != NULL); /* so that the old row does not move meanwhile */
+    slice row = {batch->rows.data + hit->row_start, hit->row_len};
+    hit->row_start = (uint32_t)batch->rows.len;
+    row_add_hit_with_place(&batch->rows, row, place);
+    hit->row_len = (uint32_t)batch->rows.len - hit->row_start;
+    char *room = arena_take(batch->arena, place->country.len + place->state.len + place->city.len);
+    hit->country = place_text(&room, place->country);
+    hit->state = place_text(&room, place->state);
+    hit->city = place_text(&room, place->city);
+}
+
+void batch_settle_places(struct batch *batch, struct places *places)
+{
+    for (size_t i = 0; i < batch->hit_count && batch->provisional_count > 0; i++) {
+        struct batch_hit *hit = &batch->hits[i];
+        if (!hit->is_provisional)
+            continue;
+        hit->is_provisional = false;
+        batch->provisional_count--;
+        const struct place *place = places_settle(places, hit->ip);
+        if (place->source == GEO_API)
+            replace_place(batch, hit, place);
+    }
 }
 
 void batch_add_reject(struct batch *batch, const struct batch_position *at, slice reason, slice raw)

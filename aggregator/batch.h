@@ -10,7 +10,7 @@
 #ifndef AGGREGATOR_BATCH_H
 #define AGGREGATOR_BATCH_H
 
-#include "aggregator/place.h"
+#include "aggregator/places.h"
 #include "base/arena.h"
 #include "proto/control.h"
 
@@ -37,6 +37,7 @@ struct batch_hit {
     slice host, url, referrer; /* in the batch's arena */
     slice country, state, city;
     bool is_bot;
+    bool is_provisional;         /* its place is */
     uint32_t row_start, row_len; /* in rows */
 };
 
@@ -64,10 +65,14 @@ struct batch {
     size_t agent_count;
     struct batch_agent *agents; /* distinct within the batch */
     size_t day_count;
-    int32_t *days;         /* distinct days (since 1970-01-01) of event times */
-    int64_t *next_offsets; /* by partition: last seen + 1, or -1: no message */
-    wall_ms *last_written; /* by partition: when the last message was written, if there is one */
-    mono_ms first_at;      /* when the first message came in: kept here for the caller, who sets it */
+    int32_t *days;            /* distinct days (since 1970-01-01) of event times */
+    int64_t *next_offsets;    /* by partition: last seen + 1, or -1: no message */
+    wall_ms *last_written;    /* by partition: when the last message was written, if there is one */
+    size_t provisional_count; /* hits whose place is */
+    /* Kept here for the caller, who sets them: when the first message came in; when the batch was due and
+     * waited for places instead, 0: it did not. */
+    mono_ms first_at;
+    mono_ms waits_since;
     struct arena *arena;
     struct batch_index *index; /* of days and agents; private */
 };
@@ -84,6 +89,11 @@ bool batch_has_room(const struct batch *batch, size_t max_messages);
 
 void batch_add_hit(struct batch *batch, const struct batch_position *at, const struct hit *hit,
                    const struct place *place);
+/* Whether a place is provisional and its better answer still to come. */
+bool batch_awaits_places(const struct batch *batch, struct places *places);
+/* Gives the hits whose place is provisional the one that is known by now, as long as there is room for rows.
+ */
+void batch_settle_places(struct batch *batch, struct places *places);
 /* raw is kept as it stood (bytea), at most HIT_MAX_BYTES of it. */
 void batch_add_reject(struct batch *batch, const struct batch_position *at, slice reason, slice raw);
 /* What a record says of its stream, besides being passed or rejected; once a record. The reason is copied. */

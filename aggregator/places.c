@@ -52,6 +52,14 @@ struct places {
     struct arena *texts; /* of the records */
     struct places_counts counts;
     struct log log;
+
+    /* The service beside the files. */
+    struct place_cache *service; /* NULL: none */
+    int ipv6_bits;
+    wall_ms now;
+    size_t wanted_count;
+    ip_address wanted[PLACES_MAX_WANTED];
+    struct place provisional;
 };
 
 /* ---- Opening ---- */
@@ -219,7 +227,7 @@ static uint32_t look_up(struct places *places, ip_address ip)
     return PLACE_UNKNOWN;
 }
 
-const struct place *places_find(struct places *places, ip_address ip)
+static const struct place *find_in_files(struct places *places, ip_address ip)
 {
     size_t at = XXH3_64bits_withSeed(ip.bytes, sizeof ip.bytes, places->seed) & (PLACES_CACHED_ADDRESSES - 1);
     struct cached_address *cached = &places->addresses[at];
@@ -229,9 +237,98 @@ const struct place *places_find(struct places *places, ip_address ip)
         uint32_t record = look_up(places, ip); /* may empty the caches */
         *cached = (struct cached_address){.ip = ip, .record = record + 1};
     }
-    const struct place *place = &places->records[cached->record - 1];
+    return &places->records[cached->record - 1];
+}
+
+static const struct place *count(struct places *places, const struct place *place)
+{
     places->counts.answers[place->source]++;
     return place;
+}
+
+/* ---- The service ---- */
+
+void places_ask_service(struct places *places, struct place_cache *cache, int ipv6_bits)
+{
+    places->service = cache;
+    places->ipv6_bits = ipv6_bits;
+}
+
+void places_set_time(struct places *places, wall_ms now)
+{
+    places->now = now;
+}
+
+/* What the service is asked instead of this address. */
+static ip_address service_address(const struct places *places, ip_address ip)
+{
+    if (ip_is_v4(ip))
+        return ip;
+    for (int bit = places->ipv6_bits; bit < 128; bit++)
+        ip.bytes[bit / 8] &= (uint8_t) ~(0x80 >> bit % 8);
+    return ip;
+}
+
+/* False: not now. */
+static bool want(struct places *places, ip_address asked)
+{
+    if (places->wanted_count == PLACES_MAX_WANTED || ip_is_private(asked))
+        return false;
+    place_cache_ask(places->service, asked);
+    places->wanted[places->wanted_count++] = asked;
+    return true;
+}
+
+static const struct place *make_provisional(struct places *places, const struct place *place)
+{
+    places->provisional = *place;
+    places->provisional.is_provisional = true;
+    return &places->provisional;
+}
+
+const struct place *places_find(struct places *places, ip_address ip)
+{
+    const struct place *place = find_in_files(places, ip), *answer;
+    if (places->service == NULL || place->source == GEO_PRIVATE)
+        return count(places, place);
+    ip_address asked = service_address(places, ip);
+    switch (place_cache_find(places->service, asked, places->now, &answer)) {
+    case PLACE_KNOWN:
+        return count(places, answer);
+    case PLACE_NOTHING:
+        return count(places, place);
+    case PLACE_NEW:
+        if (!want(places, asked))
+            return count(places, place);
+        break;
+    case PLACE_ASKED:
+        break;
+    }
+    return make_provisional(places, place);
+}
+
+size_t places_take_wanted(struct places *places, ip_address *out, size_t max)
+{
+    size_t taken = places->wanted_count < max ? places->wanted_count : max;
+    memcpy(out, places->wanted, taken * sizeof *out);
+    places->wanted_count -= taken;
+    memmove(places->wanted, places->wanted + taken, places->wanted_count * sizeof *out);
+    return taken;
+}
+
+bool places_awaits(struct places *places, ip_address ip)
+{
+    const struct place *answer;
+    return place_cache_find(places->service, service_address(places, ip), places->now, &answer) ==
+           PLACE_ASKED;
+}
+
+const struct place *places_settle(struct places *places, ip_address ip)
+{
+    const struct place *answer;
+    if (place_cache_find(places->service, service_address(places, ip), places->now, &answer) == PLACE_KNOWN)
+        return count(places, answer);
+    return count(places, find_in_files(places, ip));
 }
 
 /* ---- What is known of it ---- */

@@ -10,6 +10,7 @@
 enum { US_A_MS = 1000 };
 
 enum { HIT_FIELDS = 19, SESSION_FIELDS = 13 };
+enum { GEODATA_FIELD = 5, COUNTRY_FIELD = 9, GEO_SOURCE_FIELD = 14 }; /* of a hit, from 0 */
 
 int64_t row_timestamp(wall_ms time)
 {
@@ -158,6 +159,31 @@ void row_add_hit(struct buf *out, const struct batch_position *at, const struct 
         row_add_null(out);
     row_add_int32(out, at->partition);
     row_add_int64(out, at->offset);
+}
+
+/* Where a field of a tuple begins, with its length word; field HIT_FIELDS is the end. */
+static size_t find_field(slice row, int field)
+{
+    size_t at = sizeof(uint16_t);
+    while (field-- > 0) {
+        uint32_t len;
+        memcpy(&len, row.data + at, sizeof len);
+        len = be32toh(len);
+        at += sizeof len + (len == UINT32_MAX ? 0 : len);
+    }
+    MUST(at <= row.len);
+    return at;
+}
+
+void row_add_hit_with_place(struct buf *out, slice row, const struct place *place)
+{
+    size_t geodata = find_field(row, GEODATA_FIELD), country = find_field(row, COUNTRY_FIELD);
+    buf_add(out, slice_head(row, geodata));
+    row_add_text(out, place->geodata);
+    size_t behind_geodata = find_field(row, GEODATA_FIELD + 1);
+    buf_add_bytes(out, row.data + behind_geodata, country - behind_geodata);
+    add_place(out, place);
+    buf_add(out, slice_from(row, find_field(row, GEO_SOURCE_FIELD + 1)));
 }
 
 void row_add_session(struct buf *out, const struct session *session, int64_t gap_ms)

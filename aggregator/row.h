@@ -34,6 +34,8 @@ void row_add_trailer(struct buf *out);
 /* processed_events: see sql/migrations/0001 for the columns. */
 void row_add_hit(struct buf *out, const struct batch_position *at, const struct hit *hit,
                  const struct place *place, int64_t agent_id);
+/* Such a row once more, with another place. */
+void row_add_hit_with_place(struct buf *out, slice row, const struct place *place);
 /* session_events_aggregated_ip */
 void row_add_session(struct buf *out, const struct session *session, int64_t gap_ms);
 /* footfall.strays after its own first columns: ip, host,

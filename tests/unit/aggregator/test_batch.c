@@ -309,6 +309,100 @@ static void a_cleared_batch_is_as_new(void **state)
     }
 }
 
+/* ---- Places that come later ---- */
+
+static const struct place pune = {
+    .country = {"IN", 2},
+    .state = {"Maharashtra", 11},
+    .city = {"Pune", 4},
+    .latitude = 18.5F,
+    .longitude = 73.75F,
+    .has_coordinates = true,
+    .source = GEO_API,
+    .geodata = {"{\"country\": \"IN\", \"state\": \"Maharashtra\", \"city\": \"Pune\"}", 58}};
+
+static struct hit full_hit(int number)
+{
+    struct hit hit = plain_hit();
+    hit.has_id = number % 2 == 0;
+    hit.has_received_time = number % 3 == 0;
+    hit.flags = (uint32_t)number;
+    if (number % 5 == 0)
+        hit.referrer = (slice){NULL, 0};
+    hit.ip.bytes[12] = 8; /* no private address */
+    hit.ip.bytes[15] = (uint8_t)number;
+    return hit;
+}
+
+static void add_at(struct batch *batch, int number, const struct place *place)
+{
+    struct hit hit = full_hit(number);
+    struct batch_position at = {3, number, {1738470000500}};
+    batch_add_hit(batch, &at, &hit, place);
+}
+
+static slice row_of(const struct batch *batch, size_t i)
+{
+    return (slice){batch->rows.data + batch->hits[i].row_start, batch->hits[i].row_len};
+}
+
+/* Every second address is answered: its rows are those that it would have had at once. */
+static void a_provisional_place_is_replaced(void **state)
+{
+    struct batch *batch = *state, *expected = batch_new("hits", PARTITIONS);
+    struct place_cache *cache = place_cache_new(1000);
+    struct why why;
+    struct places *places = places_open("", &why);
+    enum { HITS = 200 };
+    places_ask_service(places, cache, 64);
+    for (int i = 0; i < HITS; i++)
+        add_at(batch, i, places_find(places, full_hit(i).ip));
+    assert_int_equal(batch->provisional_count, HITS);
+    for (int i = 0; i < HITS; i++) {
+        assert_true(batch_awaits_places(batch, places));
+        place_cache_put(cache, full_hit(i).ip, i % 2 == 0 ? &pune : NULL, (wall_ms){1});
+    }
+    assert_false(batch_awaits_places(batch, places));
+    batch_settle_places(batch, places);
+    assert_int_equal(batch->provisional_count, 0);
+    for (int i = 0; i < HITS; i++) {
+        add_at(expected, i, i % 2 == 0 ? &pune : &nowhere);
+        assert_true(slice_equals(row_of(batch, (size_t)i), row_of(expected, (size_t)i)));
+        assert_true(slice_equals(batch->hits[i].country, expected->hits[i].country));
+        assert_true(slice_equals(batch->hits[i].state, expected->hits[i].state));
+        assert_true(slice_equals(batch->hits[i].city, expected->hits[i].city));
+    }
+    places_close(&places);
+    place_cache_free(&cache);
+    batch_free(&expected);
+}
+
+static void a_full_batch_keeps_its_places(void **state)
+{
+    struct batch *batch = *state;
+    struct place_cache *cache = place_cache_new(1000);
+    struct why why;
+    struct places *places = places_open("", &why);
+    static char url[HIT_MAX_URL];
+    memset(url, 'u', sizeof url);
+    places_ask_service(places, cache, 64);
+    int count = 0;
+    while (batch_has_room(batch, SIZE_MAX)) {
+        struct hit hit = full_hit(count++ % 200);
+        struct batch_position at = {3, count, {1738470000500}};
+        hit.url = hit.referrer = (slice){url, sizeof url};
+        batch_add_hit(batch, &at, &hit, places_find(places, hit.ip));
+    }
+    size_t len = batch->rows.len;
+    for (int i = 0; i < 200; i++)
+        place_cache_put(cache, full_hit(i).ip, &pune, (wall_ms){1});
+    batch_settle_places(batch, places);
+    assert_in_range(batch->rows.len, len, BATCH_MAX_BYTES);
+    assert_int_equal(batch->hits[count - 1].country.len, 0); /* no room: as the files had it */
+    places_close(&places);
+    place_cache_free(&cache);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -327,6 +421,8 @@ int main(void)
         TEST(large_rejects_fill_a_batch),
         TEST(long_hits_fill_a_batch),
         TEST(a_cleared_batch_is_as_new),
+        TEST(a_provisional_place_is_replaced),
+        TEST(a_full_batch_keeps_its_places),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

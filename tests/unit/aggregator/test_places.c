@@ -350,6 +350,126 @@ static void full_caches_do_not_mix_places_up(void **state)
     places_close(&places);
 }
 
+/* ---- A service beside the files ---- */
+
+static ip_address address_of(const char *text)
+{
+    ip_address ip;
+    assert_int_equal(ip_read(slice_of(text), &ip), STATUS_OK);
+    return ip;
+}
+
+static void answer(struct place_cache *cache, const char *asked, const char *city)
+{
+    struct place place = {
+        .country = SLICE("IN"), .city = slice_of(city), .source = GEO_API, .geodata = SLICE("{…}")};
+    place_cache_put(cache, address_of(asked), city != NULL ? &place : NULL, (wall_ms){1000});
+}
+
+static void assert_wanted(struct places *places, const char *address)
+{
+    ip_address wanted;
+    assert_int_equal(places_take_wanted(places, &wanted, 1), 1);
+    assert_true(ip_equals(wanted, address_of(address)));
+}
+
+static void the_service_comes_first(void **state)
+{
+    (void)state;
+    struct places *places = open_sound(WORLD);
+    struct place_cache *cache = place_cache_new(1000);
+    ip_address wanted;
+    places_ask_service(places, cache, 64);
+    for (int i = 0; i < 3; i++) {
+        const struct place *place = find(places, "8.8.8.8");
+        assert_true(place->is_provisional);
+        assert_text(place->country, "US");
+    }
+    assert_wanted(places, "8.8.8.8");
+    assert_int_equal(places_take_wanted(places, &wanted, 1), 0); /* once */
+    assert_true(places_awaits(places, address_of("8.8.8.8")));
+    answer(cache, "8.8.8.8", "Pune");
+    assert_false(places_awaits(places, address_of("8.8.8.8")));
+    assert_text(places_settle(places, address_of("8.8.8.8"))->city, "Pune");
+    assert_text(find(places, "8.8.8.8")->city, "Pune");
+    assert_false(find(places, "8.8.8.8")->is_provisional);
+    assert_int_equal(places_counts(places)->answers[GEO_API], 3); /* provisional ones do not count */
+    assert_int_equal(places_counts(places)->answers[GEO_MMDB], 0);
+    places_set_time(places, (wall_ms){1000}); /* it has expired */
+    assert_true(find(places, "8.8.8.8")->is_provisional);
+    places_close(&places);
+    place_cache_free(&cache);
+}
+
+static void what_the_service_does_not_know_the_files_do(void **state)
+{
+    (void)state;
+    struct places *places = open_sound(WORLD);
+    struct place_cache *cache = place_cache_new(1000);
+    places_ask_service(places, cache, 64);
+    find(places, "8.8.8.8");
+    answer(cache, "8.8.8.8", NULL);
+    assert_text(places_settle(places, address_of("8.8.8.8"))->country, "US");
+    assert_false(find(places, "8.8.8.8")->is_provisional);
+    assert_int_equal(find(places, "8.8.8.8")->source, GEO_MMDB);
+    places_close(&places);
+    place_cache_free(&cache);
+}
+
+static void private_addresses_are_not_given_away(void **state)
+{
+    (void)state;
+    static const char *const addresses[] = {"10.0.0.1", "127.0.0.1",   "::1",
+                                            "fe80::1",  "203.0.113.5", "2001:db8::1"};
+    struct places *places = open_sound(WORLD);
+    struct place_cache *cache = place_cache_new(1000);
+    ip_address wanted;
+    places_ask_service(places, cache, 64);
+    for (size_t i = 0; i < sizeof addresses / sizeof addresses[0]; i++)
+        assert_int_equal(find(places, addresses[i])->source, GEO_PRIVATE);
+    assert_int_equal(places_take_wanted(places, &wanted, 1), 0);
+    places_close(&places);
+    place_cache_free(&cache);
+}
+
+static void networks_of_ipv6_are_one_address(void **state)
+{
+    (void)state;
+    struct places *places = open_sound(WORLD);
+    struct place_cache *cache = place_cache_new(1000);
+    ip_address wanted;
+    places_ask_service(places, cache, 60);
+    find(places, "2405:200:1:2f:a::1");
+    find(places, "2405:200:1:20:b::2");
+    find(places, "2405:200:1:30::1");
+    assert_wanted(places, "2405:200:1:20::");
+    assert_wanted(places, "2405:200:1:30::");
+    assert_int_equal(places_take_wanted(places, &wanted, 1), 0);
+    answer(cache, "2405:200:1:20::", "Pune");
+    assert_text(find(places, "2405:200:1:2a::77")->city, "Pune");
+    places_close(&places);
+    place_cache_free(&cache);
+}
+
+static void wanted_addresses_are_bounded(void **state)
+{
+    (void)state;
+    struct places *places = open_sound(WORLD);
+    struct place_cache *cache = place_cache_new(1000);
+    static ip_address wanted[PLACES_MAX_WANTED + 1];
+    places_ask_service(places, cache, 64);
+    for (uint32_t i = 0; i < PLACES_MAX_WANTED; i++)
+        assert_true(places_find(places, address_in(0x9000 + i, 1))->is_provisional);
+    assert_false(find(places, "8.8.8.8")->is_provisional); /* there is no room: the file's answer is final */
+    assert_int_equal(places_take_wanted(places, wanted, 56), 56);
+    assert_true(find(places, "8.8.8.8")->is_provisional);
+    assert_int_equal(places_take_wanted(places, wanted + 56, PLACES_MAX_WANTED), PLACES_MAX_WANTED - 55);
+    for (uint32_t i = 0; i < PLACES_MAX_WANTED; i++)
+        assert_true(ip_equals(wanted[i], address_in(0x9000 + i, 1)));
+    places_close(&places);
+    place_cache_free(&cache);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -367,6 +487,11 @@ int main(void)
         cmocka_unit_test(answers_are_cached),
         cmocka_unit_test(a_warm_look_up_allocates_nothing),
         cmocka_unit_test(full_caches_do_not_mix_places_up),
+        cmocka_unit_test(the_service_comes_first),
+        cmocka_unit_test(what_the_service_does_not_know_the_files_do),
+        cmocka_unit_test(private_addresses_are_not_given_away),
+        cmocka_unit_test(networks_of_ipv6_are_one_address),
+        cmocka_unit_test(wanted_addresses_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
