@@ -15,6 +15,7 @@
 #include <stdlib.h>
 
 #include "aggregator/aggregator_inside.h"
+#include "aggregator/locating.h"
 
 enum {
     TICK_MS = 100,
@@ -54,8 +55,9 @@ static void on_message(void *context, const struct feed_message *message)
 
 static bool has_room(const struct aggregator *aggregator)
 {
+    const struct batch *batch = aggregator->filling->batch;
     return aggregator->partition_count == 0 ||
-           batch_has_room(aggregator->filling->batch, aggregator->pace.max_messages);
+           (batch->waits_since.ms == 0 && batch_has_room(batch, aggregator->pace.max_messages));
 }
 
 static void read_messages(struct aggregator *aggregator)
@@ -114,6 +116,8 @@ void aggregator_turn(struct aggregator *aggregator)
         return;
     }
     read_messages(aggregator);
+    if (aggregator->locator != NULL)
+        locator_turn(aggregator->locator);
     if (aggregator->partition_count > 0 && !store_is_busy(aggregator->store))
         committing_start(aggregator);
     arrange_next_turn(aggregator);
@@ -268,6 +272,31 @@ static struct feed *start_feed(struct uv_loop_s *loop, struct aggregator *aggreg
     return feed_start(loop, &options, &events, aggregator, why);
 }
 
+static void on_places(void *context)
+{
+    aggregator_turn(context);
+}
+
+static void start_locator(struct uv_loop_s *loop, struct aggregator *aggregator)
+{
+    const struct aggregator_options *options = &aggregator->options;
+    if (!locating_is_on(options->configuration, options->key))
+        return;
+    struct locator_options locator = locating_options(options->configuration, options->key);
+    locator.places = options->places;
+    locator.metrics = options->metrics;
+    locator.on_change = on_places;
+    locator.context = aggregator;
+    aggregator->locator = locator_new(loop, &locator);
+    locator_set_key(aggregator->locator, options->key);
+}
+
+void aggregator_set_key(struct aggregator *aggregator, const struct ip2location_key *key)
+{
+    if (aggregator->locator != NULL)
+        locator_set_key(aggregator->locator, key);
+}
+
 struct aggregator *aggregator_start(struct uv_loop_s *loop, const struct aggregator_options *options,
                                     struct why *why)
 {
@@ -301,6 +330,7 @@ struct aggregator *aggregator_start(struct uv_loop_s *loop, const struct aggrega
     aggregator->committed_at = aggregator->now;
     aggregator->is_postgres_up = true;
     start_handles(loop, aggregator);
+    start_locator(loop, aggregator);
     return aggregator;
 }
 
@@ -338,6 +368,8 @@ void aggregator_measure(struct aggregator *aggregator)
     struct metrics *metrics = aggregator->options.metrics;
     const struct assignment *assignment = &aggregator->assignment;
     measure_partitions(aggregator, metrics);
+    if (aggregator->locator != NULL)
+        locator_measure(aggregator->locator);
     metrics_set(metrics, METRICS_HELD, (int64_t)assignment_count(assignment, ASSIGNMENT_HELD));
     metrics_set(metrics, METRICS_WANTED, (int64_t)assignment_count(assignment, ASSIGNMENT_WANTED));
     metrics_set(metrics, METRICS_HALTED, (int64_t)assignment_halted_count(assignment));
@@ -374,7 +406,7 @@ static void on_handle_closed(uv_handle_t *handle)
     release(handle->data);
 }
 
-static void on_store_closed(void *context)
+static void on_part_closed(void *context)
 {
     release(context);
 }
@@ -383,7 +415,11 @@ static void finish_stop(struct aggregator *aggregator)
 {
     feed_stop(&aggregator->feed);
     aggregator->open_handles++;
-    store_close(&aggregator->store, on_store_closed, aggregator);
+    store_close(&aggregator->store, on_part_closed, aggregator);
+    if (aggregator->locator != NULL) {
+        aggregator->open_handles++;
+        locator_close(&aggregator->locator, on_part_closed, aggregator);
+    }
     uv_close((uv_handle_t *)&aggregator->tick, on_handle_closed);
     uv_close((uv_handle_t *)&aggregator->due, on_handle_closed);
     uv_close((uv_handle_t *)&aggregator->more, on_handle_closed);

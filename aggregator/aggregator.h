@@ -12,6 +12,7 @@
 #define AGGREGATOR_AGGREGATOR_H
 
 #include "aggregator/configuration.h"
+#include "aggregator/ip2location.h"
 #include "aggregator/metrics.h"
 
 struct uv_loop_s;
@@ -27,6 +28,7 @@ struct aggregator_options { /* all borrowed for the aggregator's life */
     const char *group;
     struct places *places;
     struct metrics *metrics;
+    const struct ip2location_key *key; /* of the place service; copied */
 };
 
 /* Whether Kafka's client takes the settings: before anything is waited for. */
@@ -37,6 +39,8 @@ struct aggregator *aggregator_start(struct uv_loop_s *loop, const struct aggrega
                                     struct why *why);
 /* What is missing; NULL: all is well. Constant text. */
 const char *aggregator_missing(const struct aggregator *aggregator);
+/* After a reload; copied. Whether the service is asked at all was decided at the start. */
+void aggregator_set_key(struct aggregator *aggregator, const struct ip2location_key *key);
 /* Sets the gauges in metrics. */
 void aggregator_measure(struct aggregator *aggregator);
 /* Finishes the transaction under way, leaves the group, then calls on_stopped, when all memory is free. */

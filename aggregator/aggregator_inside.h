@@ -10,6 +10,7 @@
 #include "aggregator/aggregator.h"
 #include "aggregator/assignment.h"
 #include "aggregator/intake.h"
+#include "aggregator/locator.h"
 #include "aggregator/merge.h"
 #include "aggregator/pace.h"
 #include "aggregator/reject_rate.h"
@@ -26,6 +27,7 @@ struct aggregator {
     struct log log;
     struct feed *feed;
     struct store *store;
+    struct locator *locator; /* NULL: the place service is not asked */
     struct merge *merge;
     struct intake intake;
     mono_ms now; /* of this turn: aggregator_look_at_clock */

@@ -4,6 +4,7 @@
  * the batch, when it is due; due sessions and strays without one. What became of it and is no success is for
  * recovering.c. */
 #include "aggregator/aggregator_inside.h"
+#include "aggregator/awaiting.h"
 
 enum { HOLES_A_TICK = 10 /* of a partition */ };
 
@@ -165,9 +166,12 @@ static void start_write(struct aggregator *aggregator)
     store_write(aggregator->store, &batch, on_written, aggregator);
 }
 
-/* False: there is nothing to write. */
+/* False: there is nothing to write, or its places are waited for. */
 static bool write_batch(struct aggregator *aggregator)
 {
+    if (awaiting_is_worthwhile(aggregator))
+        return false;
+    awaiting_end(aggregator);
     gather_claims(aggregator);
     MUST(aggregator->claim_count > 0 || aggregator->filling->batch->message_count == 0);
     if (aggregator->claim_count == 0)
@@ -197,7 +201,7 @@ static bool keep_one_up(struct aggregator *aggregator)
     return false;
 }
 
-int64_t committing_wait_ms(const struct aggregator *aggregator)
+static int64_t wait_of_pace(const struct aggregator *aggregator)
 {
     const struct batch *batch = aggregator->filling->batch;
     struct pace_batch filling = {
@@ -207,6 +211,12 @@ int64_t committing_wait_ms(const struct aggregator *aggregator)
         .first_at = batch->first_at,
     };
     return pace_wait_ms(&aggregator->pace, &filling, aggregator->now);
+}
+
+int64_t committing_wait_ms(const struct aggregator *aggregator)
+{
+    int64_t places_ms = awaiting_wait_ms(aggregator);
+    return places_ms > 0 ? places_ms : wait_of_pace(aggregator);
 }
 
 /* ---- Halts ---- */
@@ -322,7 +332,12 @@ static bool keep_up(struct aggregator *aggregator)
 {
     bool is_due = aggregator->is_upkeep_due;
     aggregator->is_upkeep_due = false;
-    return is_due && (recovering_is_narrow(aggregator) ? keep_one_up(aggregator) : write_batch(aggregator));
+    if (!is_due)
+        return false;
+    if (recovering_is_narrow(aggregator))
+        return keep_one_up(aggregator);
+    /* What is provisional waits for its places; the batch goes soon, and takes what is due along. */
+    return aggregator->filling->batch->provisional_count == 0 && write_batch(aggregator);
 }
 
 static int find_claimable(const struct aggregator *aggregator)
@@ -350,7 +365,7 @@ void committing_start(struct aggregator *aggregator)
         return;
     if (recovering_is_narrow(aggregator) && keep_up(aggregator)) /* else messages would always come first */
         return;
-    if (committing_wait_ms(aggregator) == 0 && write_batch(aggregator))
+    if (wait_of_pace(aggregator) == 0 && write_batch(aggregator))
         return;
     keep_up(aggregator);
 }

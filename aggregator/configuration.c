@@ -2,6 +2,8 @@
  * configuration: see the header. */
 #include "aggregator/configuration.h"
 
+#include "aggregator/fetcher.h"
+
 #define SECOND_MS INT64_C(1000)
 #define HOUR_MS   (3600 * SECOND_MS)
 #define DAY_MS    (24 * HOUR_MS)
@@ -38,6 +40,31 @@ const struct setting_row configuration_rows[] = {
      .help = "Open sessions in memory, for each partition; beyond it the oldest are stored early."},
     {"geo", "databases", SETTING_LIST, VALUE(geo_databases), .fallback = "",
      .help = "MMDB files with places of addresses, tried in order; read again on SIGHUP."},
+    {"ip2location", "url", SETTING_TEXT, VALUE(ip2location_url), .fallback = "https://api.ip2location.io/",
+     .min = 1, .max = 1000,
+     .help = "Service that is asked where an address is: https, unless it is on this host."},
+    {"ip2location", "enabled", SETTING_CHOICE, VALUE(ip2location_enabled), .fallback = "auto",
+     .choices = "auto|true|false",
+     .help = "Whether it is asked; auto: when there is a key. Without a key it allows 1,000 requests a day."},
+    {"ip2location", "key", SETTING_SECRET, VALUE(ip2location_key), .fallback = "",
+     .help = "Key of the service; better kept in a file."},
+    {"ip2location", "key_file", SETTING_TEXT, VALUE(ip2location_key_file), .fallback = "",
+     .help = "File whose first line is the key; read again on SIGHUP."},
+    {"ip2location", "key_in", SETTING_CHOICE, VALUE(ip2location_key_in), .fallback = "query",
+     .choices = "query|header",
+     .help = "How the key is sent: as part of the URL, or as Authorization: Bearer."},
+    {"ip2location", "ca_file", SETTING_TEXT, VALUE(ip2location_ca_file), .fallback = "",
+     .help = "PEM file of the authorities that its certificate may come from; empty: those of the system."},
+    {"ip2location", "daily_budget", SETTING_INT, VALUE(ip2location_daily_budget), .fallback = "1000",
+     .min = 1, .max = 1000000000,
+     .help = "Requests a day (UTC), of all aggregators on this database together."},
+    {"ip2location", "monthly_budget", SETTING_INT, VALUE(ip2location_monthly_budget), .fallback = "50000",
+     .min = 1, .max = 1000000000, .help = "The same for a month; a free key allows 50,000."},
+    {"ip2location", "keep", SETTING_DURATION, VALUE(ip2location_keep_ms), .fallback = "7d", .min = SECOND_MS,
+     .max = 3650 * DAY_MS, .help = "An address is not asked of again for so long."},
+    {"ip2location", "ipv6_prefix", SETTING_INT, VALUE(ip2location_ipv6_prefix), .fallback = "64", .min = 32,
+     .max = 128,
+     .help = "IPv6 addresses are told apart, and given to the service, by so many of their first bits."},
     {"admin", "listen", SETTING_LISTEN, VALUE(admin_listen), .fallback = "127.0.0.1:7121",
      .help = "Where /healthz, /readyz and /metrics are answered; empty: nowhere."},
     {"log", "level", SETTING_CHOICE, VALUE(log_level), .fallback = "info",
@@ -52,5 +79,5 @@ enum status configuration_check(const void *values, struct why *why)
         return why_say(why, STATUS_MISSING, "kafka.brokers is empty: name at least one broker, host:port");
     if (configuration->kafka_topic[0] == '\0')
         return why_say(why, STATUS_MISSING, "kafka.topic is empty");
-    return STATUS_OK;
+    return fetcher_check("ip2location.url", configuration->ip2location_url, why);
 }

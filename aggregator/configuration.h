@@ -20,6 +20,16 @@ struct configuration {
     int64_t sessions_lateness_ms;
     int64_t sessions_max_open;
     const char *geo_databases;
+    const char *ip2location_url;
+    int ip2location_enabled; /* see locating.c, as the next but two */
+    const char *ip2location_key;
+    const char *ip2location_key_file;
+    int ip2location_key_in;
+    const char *ip2location_ca_file;
+    int64_t ip2location_daily_budget;
+    int64_t ip2location_monthly_budget;
+    int64_t ip2location_keep_ms;
+    int64_t ip2location_ipv6_prefix;
     const char *admin_listen;
     int log_level; /* enum log_level */
 };

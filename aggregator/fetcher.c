@@ -366,6 +366,11 @@ bool fetcher_has_room(const struct fetcher *fetcher)
     return fetcher->in_flight < fetcher->options.max_in_flight;
 }
 
+bool fetcher_is_idle(const struct fetcher *fetcher)
+{
+    return fetcher->in_flight == 0;
+}
+
 static struct transfer *find_free(struct fetcher *fetcher)
 {
     struct transfer *transfer = fetcher->transfers;

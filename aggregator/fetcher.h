@@ -55,6 +55,7 @@ struct fetcher *fetcher_new(struct uv_loop_s *loop, const struct fetcher_options
 void fetcher_close(struct fetcher **fetcher, void (*on_closed)(void *context), void *context);
 
 bool fetcher_has_room(const struct fetcher *fetcher);
+bool fetcher_is_idle(const struct fetcher *fetcher);
 /* There is room. header: one more field ("Authorization: …"), NULL: none. Both are copied. */
 void fetcher_get(struct fetcher *fetcher, const char *url, const char *header, fetch_reply_fn *on_reply,
                  void *context);

@@ -52,6 +52,28 @@
     PLACES(X, PRIVATE, "private")                                                                            \
     PLACES(X, MMDB, "mmdb")                                                                                  \
     PLACES(X, API, "api")                                                                                    \
+    IP2LOCATION(X, PLACE, "place")                                                                           \
+    IP2LOCATION(X, UNKNOWN, "unknown")                                                                       \
+    IP2LOCATION(X, BAD_ADDRESS, "bad_address")                                                               \
+    IP2LOCATION(X, REFUSED, "refused")                                                                       \
+    IP2LOCATION(X, MISCONFIGURED, "misconfigured")                                                           \
+    IP2LOCATION(X, BUSY, "busy")                                                                             \
+    IP2LOCATION(X, FAILED, "failed")                                                                         \
+    IP2LOCATION(X, MALFORMED, "malformed")                                                                   \
+    IP2LOCATION(X, UNREACHED, "unreached")                                                                   \
+    X(IP2LOCATION_TIME, "ip2location_request_seconds_total", NULL, COUNTER, MS_AS_SECONDS,                   \
+      "Time until they were answered or given up")                                                           \
+    X(IP2LOCATION_UNASKED, "ip2location_unasked_total", NULL, COUNTER, PLAIN,                                \
+      "Addresses that the service could not be asked of; the MMDB answered")                                 \
+    X(IP2LOCATION_UP, "ip2location_up", NULL, GAUGE, PLAIN,                                                  \
+      "1 while the service is asked: it answers, takes the key, and the budget has calls left")              \
+    X(LOCATIONS_LOADED, "ip_locations_loaded_total", NULL, COUNTER, PLAIN,                                   \
+      "Answers of the service that were found in footfall.ip_locations")                                     \
+    X(LOCATIONS_STORED, "ip_locations_stored_total", NULL, COUNTER, PLAIN, "Answers kept there")             \
+    X(LOCATIONS_CACHED, "ip_locations_cached", NULL, GAUGE, PLAIN,                                           \
+      "Addresses in the memory cache of answers")                                                            \
+    X(PLACE_WAITS, "place_wait_seconds_total", NULL, COUNTER, MS_AS_SECONDS,                                 \
+      "Time that batches waited for the service")                                                            \
     X(KAFKA_UP, "kafka_up", NULL, GAUGE, PLAIN, "1 while a broker is reached")                               \
     X(POSTGRES_UP, "postgres_up", NULL, GAUGE, PLAIN, "1 while Postgres takes what we send")
 
@@ -60,6 +82,10 @@
       "Records that cannot be hits, kept in rejected_hits")
 #define PLACES(X, id, source)                                                                                \
     X(PLACES_##id, "places_total", "source=\"" source "\"", COUNTER, PLAIN, "Addresses located, by who knew")
+
+#define IP2LOCATION(X, id, outcome)                                                                          \
+    X(IP2LOCATION_##id, "ip2location_requests_total", "outcome=\"" outcome "\"", COUNTER, PLAIN,             \
+      "Requests to ip2location.io, by what came of them")
 
 enum metrics_id {
 #define X(id, name, label, kind, unit, help) METRICS_##id,

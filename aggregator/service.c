@@ -8,6 +8,7 @@
 #include <uv.h>
 
 #include "aggregator/aggregator.h"
+#include "aggregator/locating.h"
 #include "aggregator/places.h"
 #include "aggregator/preparation.h"
 #include "base/http/admin.h"
@@ -19,6 +20,7 @@ struct service {
     struct log log;
     struct metrics metrics;
     struct places *places;
+    struct ip2location_key key;
     uv_loop_t loop;
     uv_signal_t signals[3];
     struct admin *admin;
@@ -103,10 +105,24 @@ static void stop(struct service *service, int exit_code)
         stop_admin(service);
 }
 
+static void reload_key(struct service *service)
+{
+    struct ip2location_key key;
+    struct why why;
+    if (locating_read_key(service->configuration, &key, &why) != STATUS_OK) {
+        log_error(&service->log, "reload_failed", "the key in use stays: %s", why.text);
+        return;
+    }
+    service->key = key;
+    if (service->aggregator != NULL)
+        aggregator_set_key(service->aggregator, &service->key);
+}
+
 static void reload(struct service *service)
 {
     if (places_reload(service->places) == STATUS_OK)
         log_info(&service->log, "reloaded", "geo.databases were read again");
+    reload_key(service);
 }
 
 static void on_signal(uv_signal_t *signal, int number)
@@ -133,6 +149,7 @@ static void on_ready(void *context, const char *group)
                                                .group = service->group,
                                                .places = service->places,
                                                .metrics = &service->metrics,
+                                               .key = &service->key,
                                            },
                                            &why);
     if (service->aggregator != NULL) {
@@ -178,6 +195,10 @@ static enum status open_parts(struct service *service, struct why *why)
 {
     if (aggregator_check(service->configuration, service->settings, why) != STATUS_OK)
         return STATUS_MALFORMED;
+    if (locating_read_key(service->configuration, &service->key, why) != STATUS_OK)
+        return STATUS_MALFORMED;
+    if (service->key.text[0] != '\0')
+        ip2location_protect_key();
     service->places = places_open(service->configuration->geo_databases, why);
     if (service->places == NULL)
         return STATUS_UNAVAILABLE;

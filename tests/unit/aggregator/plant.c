@@ -72,12 +72,14 @@ void plant_produce(struct plant *plant, int from, int to)
 void plant_start(struct plant *plant, int which)
 {
     struct why why;
+    static const struct ip2location_key no_key;
     struct aggregator_options options = {
         .configuration = &plant->configuration,
         .settings = plant->settings,
         .group = "footfall-test",
         .places = plant->places,
         .metrics = &plant->metrics[which],
+        .key = &no_key,
     };
     plant->aggregators[which] = aggregator_start(&plant->loop, &options, &why);
     assert_non_null(plant->aggregators[which]);
