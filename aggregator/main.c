@@ -5,8 +5,8 @@
 #include <sysexits.h>
 
 #include "aggregator/configuration.h"
+#include "aggregator/locate.h"
 #include "aggregator/migrate.h"
-#include "aggregator/places.h"
 #include "aggregator/resume.h"
 #include "aggregator/service.h"
 #include "base/program.h"
@@ -94,40 +94,11 @@ static int run_resume(const struct configuration *configuration, const struct pr
     return 0;
 }
 
-static int locate_one(struct places *places, const char *text)
-{
-    ip_address ip;
-    if (ip_read(slice_of(text), &ip) != STATUS_OK) {
-        fprintf(stderr, "footfall-aggregator: %s is not an IP address\n", text);
-        return EX_DATAERR;
-    }
-    char canonical[IP_TEXT_MAX];
-    size_t len = ip_write(ip, canonical);
-    const struct place *place = places_find(places, ip);
-    printf("%.*s %.*s %.*s", (int)len, canonical, SLICE_ARGS(geo_source_text(place->source)),
-           SLICE_ARGS(place->geodata));
-    if (place->has_coordinates)
-        printf(" %.4f %.4f", (double)place->latitude, (double)place->longitude);
-    printf("\n");
-    return 0;
-}
-
 static int run_locate(const struct configuration *configuration, const struct program_call *call)
 {
-    struct why why;
     if (call->argument_count == 0)
         return complain("locate needs at least one address", EX_USAGE);
-    struct places *places = places_open(configuration->geo_databases, &why);
-    if (places == NULL)
-        return complain(why.text, EX_CONFIG);
-    int exit_code = 0;
-    for (int i = 0; i < call->argument_count; i++) {
-        int code = locate_one(places, call->arguments[i]);
-        if (code != 0)
-            exit_code = code;
-    }
-    places_close(&places);
-    return exit_code;
+    return locate_run(configuration, call->arguments, call->argument_count);
 }
 
 static const struct program_command commands[] = {
@@ -137,7 +108,8 @@ static const struct program_command commands[] = {
      "up",
      false},
     {"locate", "ADDR…",
-     "prints what would be stored as the place of each address: source, geodata, coordinates", false},
+     "prints what would be stored as the place of each address: source, geodata, coordinates, and why",
+     false},
     {NULL, NULL, NULL, false},
 };
 

@@ -14,6 +14,7 @@ FOREIGN = {
         "aggregator/feed.c",
         "aggregator/feed_client.c",
         "aggregator/fetcher.c",
+        "aggregator/locate.c",
         "aggregator/preparation.c",
         "aggregator/service.c",
         "base/http/server.h",
