@@ -207,8 +207,10 @@ def test_a_wire_that_refuses_resets_and_refuses(echo):
     assert Speaker(echo).ask(b"again") == b"again"
 
 
-def test_a_wire_that_loses_packets_is_slow_and_right(echo):
+@pytest.mark.parametrize("has_filters", [True, False])
+def test_a_wire_that_loses_packets_is_slow_and_right(echo, has_filters):
     speaker = Speaker(echo)
+    echo.has_filters = has_filters
     echo.lose(0.3)
     for number in range(30):
         assert speaker.ask(b"%d" % number) == b"%d" % number

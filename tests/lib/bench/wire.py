@@ -3,18 +3,22 @@
 
 What is to be lost is dropped by a packet filter of the kernel on the relay's own sockets, so that the collector meets what a broken
 network is: no answer to a SYN, data that nobody acknowledges. That needs no namespace and no rights, except on kernels that allow
-ordinary users no filters; there the relay itself falls silent, and takes connections which it then does not serve."""
+ordinary users no filters; there the relay itself falls silent, takes connections which it then does not serve, and lets data wait
+as long as a lost packet would."""
 import ctypes
 import itertools
+import random
 import socket
 import struct
 import threading
+import time
 
 _SO_ATTACH_FILTER, _SO_DETACH_FILTER = 26, 27                  # Python does not name them
 _LOAD, _JUMP_IF_AT_LEAST, _RETURN = 0x20, 0x35, 0x06           # classic BPF
 _RANDOM = -0x1000 + 56 & 0xffffffff                            # SKF_AD_OFF + SKF_AD_RANDOM
 _KEEP, _DROP = 0xffffffff, 0
 _PIECE = 65536
+_RESEND_S = 0.2                                                # about what TCP waits before it sends again
 
 
 def _filter(lost):
@@ -43,12 +47,14 @@ class _Pair:
         for end in (self.client, self.broker):
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for source, sink, gate in ((self.client, self.broker, wire.up), (self.broker, self.client, wire.down)):
-            threading.Thread(target=self._forward, args=(source, sink, gate), daemon=True).start()
+            threading.Thread(target=self._forward, args=(wire, source, sink, gate), daemon=True).start()
 
-    def _forward(self, source, sink, gate):
+    def _forward(self, wire, source, sink, gate):
         try:
             while piece := source.recv(_PIECE):
                 gate.wait()
+                if random.random() < wire.late_share:
+                    time.sleep(_RESEND_S)
                 sink.sendall(piece)
         except OSError:
             pass
@@ -74,6 +80,7 @@ class Wire:
         self.up, self.down = threading.Event(), threading.Event()  # set: data goes on, to Kafka and from it
         self.listeners, self.pairs = [], []
         self.has_filters = True
+        self.late_share = 0
         self._open()
 
     def _open(self):
@@ -120,6 +127,8 @@ class Wire:
     def lose(self, share):
         """This share of the packets to Kafka is lost."""
         self._drop_incoming(share)
+        if not self.has_filters:
+            self.late_share = share
 
     def lose_answers(self):
         """Kafka gets all; what it answers never arrives."""
@@ -130,6 +139,7 @@ class Wire:
         self.close(with_reset=True)
 
     def heal(self):
+        self.late_share = 0
         for each in self._sockets():
             _ignoring_errors(each.setsockopt, socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
         if self.listeners:
