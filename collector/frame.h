@@ -2,12 +2,21 @@
  * frame: one record of a segment: a hit with its stream number, or a mark; how it lies on disk and how it is
  * known to be whole.
  *
- *   bytes 0-7 checksum   8-11 payload length   12-13 key length   14-15 partition   16-19 kind   20-23 zero
- *        24-31 seq      32-39 written (wall ms)    40-… payload: key, then value    …zeros up to a multiple
- * of 8 All numbers little endian. The checksum is XXH3-64 over everything from byte 8 to the end of the
- * payload, seeded with the segment's secret salt plus the frame's position in the file: bytes that a visitor
- * sent, or that lie on the disk from before, or that stood elsewhere in the file, never pass for a frame.
- * Pure, no allocation, any thread. */
+ *    0-7   checksum
+ *    8-11  payload length
+ *   12-13  key length
+ *   14-15  partition
+ *   16-19  kind
+ *   20-23  zero
+ *   24-31  seq
+ *   32-39  written (wall ms)
+ *   40-…   payload: key, then value
+ *     …    zeros up to a multiple of 8
+ *
+ * All numbers little endian. The checksum is XXH3-64 over everything from byte 8 to the end of the payload,
+ * seeded with the segment's secret salt plus the frame's position in the file: bytes that a visitor sent, or
+ * that lie on the disk from before, or that stood elsewhere in the file, never pass for a frame. Pure, no
+ * allocation, any thread. */
 #ifndef COLLECTOR_FRAME_H
 #define COLLECTOR_FRAME_H
 

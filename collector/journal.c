@@ -118,8 +118,8 @@ static bool remove_file(struct journal *journal, uint64_t number)
     return status == STATUS_OK;
 }
 
-/* The last segment is what tells the next start where our streams end, unless that is told or there are none.
- */
+/* The last segment is what tells the next start where our streams end, unless that is told or there are
+ * none. */
 static bool is_over(const struct journal *journal)
 {
     return boot_fin_count(&journal->own) == 0 ||
@@ -362,8 +362,8 @@ static void note_written(struct journal *journal, struct segment *segment, slice
     journal->written = segment->below;
 }
 
-/* Nobody knows what of the run is on disk. What was written before stays; the rest goes to another segment.
- */
+/* Nobody knows what of the run is on disk. What was written before stays; the rest goes to another
+ * segment. */
 static void note_write_error(struct journal *journal, const struct segment *segment, enum status status)
 {
     char name[SEGMENT_NAME_LEN + 1];

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  * journal: every hit that was accepted and is not yet confirmed by Kafka, on the local disk.
  *
- *   intake:    journal_next_seq -> encode -> journal_append … once a turn of the loop: journal_flush (one
- * write) durable:   journal_sync_begin -> [any thread] journal_sync_run -> journal_sync_done       a group of
- * hits, one fdatasync upkeep:    journal_upkeep_begin -> [any thread] journal_upkeep_run ->
- * journal_upkeep_done  all slow work on folders publisher: journal_read … -> Kafka -> journal_acknowledge, in
- * any order; a new producer: journal_rewind start:     journal_open (quick) … journal_recover until it says
- * OK; hits are taken meanwhile
+ *   intake     journal_next_seq -> encode -> journal_append …
+ *              once a turn of the loop: journal_flush                        (one write)
+ *   durable    journal_sync_begin -> [any thread] journal_sync_run -> journal_sync_done
+ *                                                                            (a group of hits, one fdatasync)
+ *   upkeep     journal_upkeep_begin -> [any thread] journal_upkeep_run -> journal_upkeep_done
+ *                                                                            (all slow work on folders)
+ *   publisher  journal_read … -> Kafka -> journal_acknowledge, in any order
+ *              a new producer: journal_rewind
+ *   start      journal_open (quick) … journal_recover until it says OK; hits are taken meanwhile
  *
  * Positions: every entry has one, counting up in the order of journal_read. journal_written and
  * journal_durable are the positions below which everything is written (write(2)) or durable (fdatasync): a
@@ -18,7 +21,7 @@
  * A sync that fails seals the file: it is never synced or written again; what was not durable goes to the
  * next segment. When there is no room (max_bytes, min_free_bytes, the disk, max_unsynced_bytes) or no file
  * can be made, journal_append refuses, FULL or UNAVAILABLE, until upkeep finds room again: it tries once a
- * second.
+ * second. What is there is sent meanwhile: the mark that this needs gets a small segment beyond the limits.
  *
  * Recovery reads the old segments once, the newest first, in steps of about 1 MiB: whole frames are counted
  * and shown to on_found, a torn tail is cut off, what is missing between two frames becomes an entry
@@ -115,8 +118,8 @@ struct journal *journal_open(const struct journal_options *options, mono_ms now,
  * after the last flush, sync and upkeep are done. Leaves NULL, accepts NULL. */
 void journal_close(struct journal **journal);
 
-/* One step of recovery: AGAIN until OK; harmless afterwards. It never fails: what cannot be read is damage.
- */
+/* One step of recovery: AGAIN until OK; harmless afterwards. It never fails: what cannot be read is
+ * damage. */
 enum status journal_recover(struct journal *journal) MUST_CHECK;
 
 /* --- appending --- */
@@ -132,11 +135,11 @@ int64_t journal_next_seq(const struct journal *journal, int partition);
  * UNAVAILABLE: not taken. STOPPING: after journal_finish. */
 enum status journal_append(struct journal *journal, const struct frame *hit,
                            journal_position *position) MUST_CHECK;
-/* Will so many hits be taken, whatever their size? To take all of a request or none. OK, FULL or UNAVAILABLE.
- */
+/* Will so many hits be taken, whatever their size? To take all of a request or none. OK, FULL or
+ * UNAVAILABLE. */
 enum status journal_has_room(const struct journal *journal, size_t count) MUST_CHECK;
-/* Writes what was appended. Not OK: some of it could not be written yet; call it again after the next upkeep.
- */
+/* Writes what was appended. Not OK: some of it could not be written yet; call it again after the next
+ * upkeep. */
 enum status journal_flush(struct journal *journal, wall_ms now_wall, mono_ms now);
 /* Below these everything is written, durable. */
 journal_position journal_written(const struct journal *journal);

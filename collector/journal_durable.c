@@ -3,8 +3,8 @@
  *
  * A sync that fails: the file is sealed at its last good sync, later files of ours are emptied (their frames
  * follow those that failed), and all that is not durable counts as unwritten: the next flush writes it, in
- * order, to new segments. What the failed file really holds beyond does no harm: the same numbers, once more.
- */
+ * order, to new segments. What the failed file really holds beyond does no harm: the same numbers, once
+ * more. */
 #include "collector/journal_inside.h"
 
 #include <stdio.h>

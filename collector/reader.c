@@ -114,8 +114,8 @@ void reader_set_end(struct reader *reader, uint64_t end)
     reader->end = end;
 }
 
-/* What the window has from the position on; refilled when that is less than `len`, as far as the file goes.
- */
+/* What the window has from the position on; refilled when that is less than `len`, as far as the file
+ * goes. */
 static enum status look(struct reader *reader, size_t len, slice *bytes)
 {
     uint64_t window_end = reader->window_at + reader->window_len;
@@ -160,8 +160,8 @@ static void take(struct reader *reader, size_t len)
     reader->good = reader->position;
 }
 
-/* Over the word where no frame begins, and over the zeros behind it: a frame does not begin with a zero word.
- */
+/* Over the word where no frame begins, and over the zeros behind it: a frame does not begin with a zero
+ * word. */
 static size_t pass_over(struct reader *reader, slice bytes)
 {
     static const char zeros[WORD];

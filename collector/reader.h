@@ -32,8 +32,8 @@ void reader_free(struct reader **reader); /* accepts NULL */
 enum status reader_open(struct reader *reader, struct disk *disk, uint64_t number) MUST_CHECK;
 void reader_close(struct reader *reader); /* harmless when none is open */
 const struct segment_header *reader_header(const struct reader *reader);
-/* Reads no further than this; may be raised later, for a segment that is still written. At first: to the end.
- */
+/* Reads no further than this; may be raised later, for a segment that is still written. At first: to the
+ * end. */
 void reader_set_end(struct reader *reader, uint64_t end);
 /* OK: the next good frame, valid until the next call. AGAIN: call again, there was much to search. NOT_FOUND:
  * no more up to the end. Else the disk. */

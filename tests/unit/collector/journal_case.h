@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * journal_case: one journal on one simulated disk, for a cmocka test; short words for what most of them do.
- */
+ * journal_case: one journal on one simulated disk, for a cmocka test; short words for what most of them
+ * do. */
 #ifndef TESTS_UNIT_COLLECTOR_JOURNAL_CASE_H
 #define TESTS_UNIT_COLLECTOR_JOURNAL_CASE_H
 
