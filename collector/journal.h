@@ -110,9 +110,8 @@ enum {
 uint64_t journal_min_segment_bytes(int partitions);
 
 /* Locks the folder, lists it, makes durable what is there and makes the first segment: the only call that
- * syncs by itself. NULL and *why:
- * another process has the folder, or the disk fails. That there is no room is no reason: then appends are
- * refused. */
+ * syncs by itself. NULL and *why: another process has the folder, or the disk fails. That there is no room is
+ * no reason: then appends are refused. */
 struct journal *journal_open(const struct journal_options *options, mono_ms now, struct why *why);
 /* Closes the files. Removes the segments of this process when everything in them is acknowledged; call it
  * after the last flush, sync and upkeep are done. Leaves NULL, accepts NULL. */
