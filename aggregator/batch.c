@@ -292,3 +292,12 @@ void batch_add_reject(struct batch *batch, const struct batch_position *at, slic
     row_add_bytes(out, slice_head(raw, raw.len < HIT_MAX_BYTES ? raw.len : HIT_MAX_BYTES));
     MUST(!out->overflowed);
 }
+
+void batch_make_retried(struct batch *batch)
+{
+    batch->message_count -= batch->reject_count;
+    batch->reject_count = 0;
+    buf_clear(&batch->rejects);
+    for (int i = 0; i < batch->partition_count; i++)
+        batch->next_offsets[i] = -1;
+}

@@ -5,9 +5,11 @@
 #include <sysexits.h>
 
 #include "aggregator/configuration.h"
+#include "aggregator/forget.h"
 #include "aggregator/locate.h"
 #include "aggregator/migrate.h"
 #include "aggregator/resume.h"
+#include "aggregator/retry.h"
 #include "aggregator/service.h"
 #include "base/program.h"
 #include "proto/partition.h"
@@ -94,6 +96,37 @@ static int run_resume(const struct configuration *configuration, const struct pr
     return 0;
 }
 
+static int run_retry(const struct configuration *configuration, const struct program_call *call)
+{
+    struct retry_report report;
+    struct why why;
+    if (call->argument_count > 0)
+        return complain("retry-rejects takes no arguments", EX_USAGE);
+    enum status status = retry_run(configuration, &report, &why);
+    long long stored = report.stored, duplicates = report.duplicates;
+    printf("%lld rejects of topic %s were tried: %lld are hits now, %lld were stored before, %lld stay\n",
+           (long long)report.seen, configuration->kafka_topic, stored, duplicates,
+           (long long)report.seen - stored - duplicates);
+    return status == STATUS_OK ? 0 : complain(why.text, exit_code_of(status));
+}
+
+static int run_forget(const struct configuration *configuration, const struct program_call *call)
+{
+    const char *conninfo = configuration->postgres_conninfo;
+    const char *topic = configuration->kafka_topic;
+    struct why why;
+    int64_t count = 0;
+    enum status status = STATUS_OK;
+    if (call->argument_count == 0)
+        status = forget_run_old(conninfo, topic, &count, &why);
+    for (int i = 0; i < call->argument_count && status == STATUS_OK; i++) {
+        status = forget_run_one(conninfo, topic, call->arguments[i], &why);
+        count += status == STATUS_OK;
+    }
+    printf("%lld streams of topic %s were forgotten\n", (long long)count, topic);
+    return status == STATUS_OK ? 0 : complain(why.text, exit_code_of(status));
+}
+
 static int run_locate(const struct configuration *configuration, const struct program_call *call)
 {
     if (call->argument_count == 0)
@@ -106,6 +139,11 @@ static const struct program_command commands[] = {
     {"resume", "PARTITION [--accept-loss]",
      "lets a halted partition go on, with --accept-loss also where records are gone, and says what was given "
      "up",
+     false},
+    {"retry-rejects", "",
+     "puts rejected hits through the checks again: what is good now is stored, the rest stays", false},
+    {"forget-stream", "[STREAM…]",
+     "deletes what is kept of whole streams that have ended: of these, or of those that ended 30 days ago",
      false},
     {"locate", "ADDR…",
      "prints what would be stored as the place of each address: source, geodata, coordinates, and why",
@@ -121,6 +159,10 @@ static int dispatch(const struct configuration *configuration, const struct prog
         return run_migrate(configuration, call);
     if (strcmp(call->command, "resume") == 0)
         return run_resume(configuration, call);
+    if (strcmp(call->command, "retry-rejects") == 0)
+        return run_retry(configuration, call);
+    if (strcmp(call->command, "forget-stream") == 0)
+        return run_forget(configuration, call);
     return run_locate(configuration, call);
 }
 

@@ -64,12 +64,22 @@ void store_claim(struct store *store, int partition, store_claimed_fn *on_claime
 /* Writes one batch. claims: all that take part (messages, sessions due, strays), ascending by partition,
  * non-empty; borrowed until the callback. On DONE the claims' next_offset, version and stored_until are those
  * committed (the first two are set by the store, the last by merge). */
+struct store_reject { /* a row of rejected_hits, of the partition under way */
+    int64_t offset;
+    wall_ms rejected_at;
+};
+struct store_retried { /* rows that are hits of this batch: they go in the same transaction */
+    int partition;
+    size_t count;
+    struct store_reject *rows;
+};
 struct store_batch {
     struct batch *batch;
     struct merge *merge;
     struct claim *const *claims;
     size_t claim_count;
-    const int64_t *quiet_ms; /* by partition, see merge_time */
+    const int64_t *quiet_ms;             /* by partition, see merge_time */
+    const struct store_retried *retried; /* NULL: none */
 };
 typedef void store_written_fn(void *context, const struct store_result *result);
 void store_write(struct store *store, const struct store_batch *batch, store_written_fn *on_written,

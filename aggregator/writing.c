@@ -310,6 +310,42 @@ static enum step_move copy_rejects(void *job)
                      &writing->batch.batch->rejects);
 }
 
+/* Rejects that are hits now. */
+static enum step_move delete_retried(void *job)
+{
+    struct writing *writing = job;
+    const struct store_retried *retried = writing->batch.retried;
+    static const enum arrays_type types[] = {ARRAYS_INT8, ARRAYS_TIMESTAMP};
+    if (retried == NULL)
+        return STEP_NEXT;
+    arrays_begin(&writing->arrays, types, 2);
+    for (size_t i = 0; i < retried->count; i++) {
+        row_add_int64(&writing->arrays.columns[0], retried->rows[i].offset);
+        row_add_timestamp(&writing->arrays.columns[1], retried->rows[i].rejected_at);
+    }
+    snprintf(writing->retried_partition, sizeof writing->retried_partition, "%d", retried->partition);
+    struct database_statement statement = {
+        .sql = "DELETE FROM rejected_hits r USING unnest($3::int8[], $4::timestamp[]) AS hit (place, at)"
+               " WHERE r.topic = $1 AND r.kafka_partition = $2::int4 AND r.kafka_offset = hit.place"
+               "   AND r.rejected_at = hit.at"};
+    database_statement_add_text(&statement, writing->options->topic);
+    database_statement_add_text(&statement, writing->retried_partition);
+    arrays_bind(&writing->arrays, retried->count, &statement);
+    return steps_query(writing->steps, &statement);
+}
+
+static enum step_move count_retried(void *job, const struct database_reply *reply)
+{
+    struct writing *writing = job;
+    int64_t deleted = result_affected(reply->result);
+    if (deleted == (int64_t)writing->batch.retried->count)
+        return STEP_NEXT;
+    return steps_stop(
+        writing->steps, STORE_HALT, writing->batch.retried->partition,
+        "%lld rows of rejected_hits stood for %zu rejects: somebody has changed them, try again",
+        (long long)deleted, writing->batch.retried->count);
+}
+
 /* ---- The end ---- */
 
 static enum step_move move_fence(void *job)
@@ -365,6 +401,7 @@ static const struct step write_steps[] = {
     {"changes", copy_changes, NULL},
     {"strays", copy_strays, NULL},
     {"rejects", copy_rejects, NULL},
+    {"rejects_retried", delete_retried, count_retried},
     {"fence_move", move_fence, count_moved},
     {"commit", commit, read_commit},
     {NULL, NULL, NULL},

@@ -33,6 +33,7 @@ struct writing {
     size_t forget_at; /* the next of the claims to ask whether some of its changes are forgotten */
     char forget_partition[12];
     char forget_before[24];
+    char retried_partition[12];
     store_written_fn *on_written;
     void *context;
 };

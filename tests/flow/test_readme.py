@@ -197,6 +197,13 @@ def test_a_halt_ends_as_the_document_says(site, machine):
     assert machine.sql("SELECT count(*) FROM footfall.partitions WHERE halted_at IS NOT NULL") == "0"
 
 
+def test_rejects_are_retried_as_the_document_says(site, machine):
+    block = next(block.text for block in blocks(OPERATIONS) if "retry-rejects" in block.text)
+    assert machine.sh(block).startswith("0 rejects of topic hits were tried")
+    for table in ("rejected_hits", "footfall.received", "footfall.audit"):
+        assert machine.sql(f"SELECT has_table_privilege('footfall_aggregate', '{table}', 'DELETE')") == "t"
+
+
 def test_commands_of_the_readme_are_those_of_the_help(machine):
     told = set(re.findall(r"^  ([a-z-]+) ", machine.sh("footfall-aggregator --help").partition("\ncommands")[2], re.M))
     rows = re.search(r"(^\| `footfall-aggregator.*?)\n\n", README.read_text(), re.M | re.S).group(1)
@@ -236,4 +243,5 @@ def test_links_lead_somewhere():
 def test_every_block_has_its_test():
     """Those of docs/cutover.md are in test_cutover.py."""
     assert {block.language for block in blocks(README)} <= {"sh", "ini", "sql", "nginx", "html"}
-    assert [block.language for block in blocks(OPERATIONS)] == ["sh", "ini", "sql", "ini", "sql", "sh", "sql", "sql"]
+    assert [block.language for block in blocks(OPERATIONS)] == [
+        "sh", "ini", "sql", "ini", "sh", "sql", "sh", "sql", "sql", "sh"]

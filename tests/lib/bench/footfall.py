@@ -120,10 +120,10 @@ class Aggregator(Ours):
             **{key.replace("__", "."): value for key, value in settings.items()}}, failpoint)
 
 
-    def command(self, *arguments):
+    def command(self, *arguments, failpoint=""):
         """(exit status, stdout, stderr) of a command, with this aggregator's settings."""
         done = subprocess.run([self.binary, "--config", self.config, *arguments], capture_output=True, text=True,
-                              timeout=COMMAND_S, env={**os.environ, **_SANITIZERS})
+                              timeout=COMMAND_S, env={**os.environ, **_SANITIZERS, "FOOTFALL_FAILPOINT": failpoint})
         assert not _REPORT.search(done.stderr), done.stderr
         return done.returncode, done.stdout, done.stderr
 
