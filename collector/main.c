@@ -4,6 +4,7 @@
  * SIGTERM, SIGINT: stop, answer what is in flight, exit 0. SIGHUP: read the sites again. */
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sysexits.h>
 #include <uv.h>
 
@@ -129,6 +130,8 @@ static int run_collector(int argc, char **argv, const struct collector_settings 
     struct run run = {.argc = argc, .argv = argv, .log = log_new("main")};
     uv_loop_t loop;
     signal(SIGPIPE, SIG_IGN);
+    /* Closing Kafka clients may take all the threads that libuv has by itself: syncs must not wait for them. */
+    MUST(setenv("UV_THREADPOOL_SIZE", "12", 0) == 0);
     MUST(uv_loop_init(&loop) == 0);
     run.collector = collector_new(&loop, values, settings);
     int exit_code = serve(&run, &loop, values);
