@@ -132,8 +132,6 @@ static int run_collector(int argc, char **argv, const struct collector_settings 
     signal(SIGPIPE, SIG_IGN);
     /* Closing Kafka clients may take all the threads that libuv has by itself: syncs must not wait for them. */
     MUST(setenv("UV_THREADPOOL_SIZE", "12", 0) == 0);
-    /* Closing Kafka clients may take all the threads that libuv has by itself: syncs must not wait for them. */
-    MUST(setenv("UV_THREADPOOL_SIZE", "12", 0) == 0);
     MUST(uv_loop_init(&loop) == 0);
     run.collector = collector_new(&loop, values, settings);
     int exit_code = serve(&run, &loop, values);
