@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "aggregator/backfill.h"
 #include "aggregator/configuration.h"
 #include "aggregator/forget.h"
 #include "aggregator/locate.h"
@@ -134,6 +135,15 @@ static int run_locate(const struct configuration *configuration, const struct pr
     return locate_run(configuration, call->arguments, call->argument_count);
 }
 
+static int run_backfill(const struct configuration *configuration, const struct program_call *call)
+{
+    if (call->argument_count == 0)
+        return backfill_run(configuration, "");
+    if (call->argument_count != 2 || strcmp(call->arguments[0], "--since") != 0)
+        return complain("backfill-geo may be followed by --since and a time, and nothing else", EX_USAGE);
+    return backfill_run(configuration, call->arguments[1]);
+}
+
 static const struct program_command commands[] = {
     {"migrate", "", "brings the schema up to date and says what was done", false},
     {"resume", "PARTITION [--accept-loss]",
@@ -147,6 +157,9 @@ static const struct program_command commands[] = {
      false},
     {"locate", "ADDR…",
      "prints what would be stored as the place of each address: source, geodata, coordinates, and why",
+     false},
+    {"backfill-geo", "[--since TIME]",
+     "asks ip2location.io for the places of hits that got theirs from a file, or none, since then (30 days)",
      false},
     {NULL, NULL, NULL, false},
 };
@@ -163,6 +176,8 @@ static int dispatch(const struct configuration *configuration, const struct prog
         return run_retry(configuration, call);
     if (strcmp(call->command, "forget-stream") == 0)
         return run_forget(configuration, call);
+    if (strcmp(call->command, "backfill-geo") == 0)
+        return run_backfill(configuration, call);
     return run_locate(configuration, call);
 }
 

@@ -10,6 +10,7 @@ import sys
 FOREIGN = {
     "uv.h": {
         "aggregator/aggregator_inside.h",
+        "aggregator/backfill.c",
         "aggregator/database.c",
         "aggregator/feed.c",
         "aggregator/feed_client.c",
