@@ -116,6 +116,8 @@ def test_several_on_one_port_one_of_them_killed(programs, topic, database, visit
     for life in range(3 * long):
         visitors.chapter = f"life {life}"
         victim = three[life % 3]
+        if life < 3:  # later ones may have come when all connections were made
+            assert victim.figure("journal_appended_total") > 0, "the kernel gives connections to all of them"
         victim.kill()
         visitors.wait_taken(RATE // 3)
         victim.start_again()
@@ -123,7 +125,6 @@ def test_several_on_one_port_one_of_them_killed(programs, topic, database, visit
     visitors.stop()
     for each in three:
         each.wait_drained()
-        assert each.figure("journal_appended_total") > 0, "the kernel gives connections to all of them"
     visitors.check_all(database, topic)
 
 
