@@ -172,9 +172,10 @@ void assignment_bury(struct assignment *assignment)
         claim_free(&assignment->dropped[--assignment->dropped_count]);
 }
 
-const struct claim *assignment_find_claim(const struct assignment *assignment, int partition)
+const struct assignment_part *assignment_find_held(const struct assignment *assignment, int partition)
 {
-    return partition < assignment->limit ? find(assignment, partition)->claim : NULL;
+    bool is_held = partition < assignment->limit && find(assignment, partition)->state == ASSIGNMENT_HELD;
+    return is_held ? &assignment->parts[partition] : NULL;
 }
 
 /* ---- What is read ---- */

@@ -91,7 +91,7 @@ void assignment_note_halt_kept(struct assignment *assignment, int partition, mon
 void assignment_bury(struct assignment *assignment);
 
 /* NULL: it is not held. */
-const struct claim *assignment_find_claim(const struct assignment *assignment, int partition);
+const struct assignment_part *assignment_find_held(const struct assignment *assignment, int partition);
 
 /* Where to read from now on; positions has room for `limit`. */
 size_t assignment_positions(const struct assignment *assignment, struct feed_position *positions);

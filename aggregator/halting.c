@@ -6,7 +6,7 @@
  *   the broker refuses the offset                    feed.on_fault -> halting_take_fault
  *   too many messages are no hits                    on_message -> halting_note_message
  *   hits of a newer contract                         on_message -> halting_until_resumed
- *   Postgres takes the batch of no partition but it  committing -> halting_until_resumed
+ *   Postgres takes the batch of no partition but it  recovering -> halting_until_resumed
  *   the row does not fit, or is halted already       a claim -> halting_halt
  * All but the last are kept in the partition's row by committing. */
 #include <stdio.h>
@@ -32,14 +32,15 @@ void halting_until_resumed(struct aggregator *aggregator, int partition, const c
 
 void halting_take_fault(struct aggregator *aggregator, const struct feed_fault *fault)
 {
-    const struct claim *held = assignment_find_claim(&aggregator->assignment, fault->partition);
+    const struct assignment_part *held = assignment_find_held(&aggregator->assignment, fault->partition);
     if (held == NULL)
         return;
     char said[ASSIGNMENT_REASON_MAX];
     char text[ASSIGNMENT_REASON_MAX];
     struct buf out;
     buf_init(&out, said, sizeof said);
-    struct loss loss = loss_find(held->next_offset, &fault->log);
+    /* What was read before is on its way into Postgres. */
+    struct loss loss = loss_find(held->read_offset, &fault->log);
     loss_write(&loss, &out);
     if (loss.kind == LOSS_NONE) {
         snprintf(text, sizeof text, "Kafka: %.200s; look at the broker", fault->reason);

@@ -150,12 +150,13 @@ static void a_halt_is_kept_before_the_partition_is_looked_at_again(void **state)
     assert_true(assignment_halt(assignment, 0, "bad", start));
     assert_false(assignment_halt(assignment, 0, "worse", start)); /* what was found first counts */
     assert_string_equal(assignment->parts[0].halt_reason, "bad");
-    assert_non_null(assignment_find_claim(assignment, 0)); /* what it read can still be committed */
+    assert_non_null(assignment_find_held(assignment, 0)); /* what it read can still be committed */
     assert_null(assignment_accept(assignment, 0, 200));
     assert_int_equal(assignment_positions(assignment, positions), PARTITIONS - 1);
     assert_int_equal(assignment_halted_count(assignment), 1);
 
     assignment_drop(assignment); /* also when its batch fails */
+    assert_null(assignment_find_held(assignment, 0));
     assert_int_equal(assignment_find_due(assignment, after(1000000)), 1);
     assert_int_equal(assignment_find_halt(assignment), 0);
     assert_true(uuid_equals(assignment->parts[0].halt_owner, owner));
