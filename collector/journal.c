@@ -460,7 +460,7 @@ void journal_figures(const struct journal *journal, wall_ms now, struct journal_
     uint64_t bytes = journal->segment_total_bytes + journal->quarantine_bytes;
     *figures = journal->figures;
     figures->is_recovering = journal->is_recovering;
-    figures->state = check_room(journal, 0);
+    figures->state = journal_has_room(journal, 1);
     figures->segments = (int64_t)journal->segment_count + journal->has_spare;
     figures->pending = (int64_t)(journal_end(journal) - journal->first_pending);
     if (journal->is_recovering)

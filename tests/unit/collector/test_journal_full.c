@@ -102,6 +102,22 @@ static void many_starts_do_not_fill_it(void **state)
     assert_true(figures().bytes < 6 * RIG_SEGMENT_BYTES);
 }
 
+/* A request is refused when its hit could be too long, long before every hit is. */
+static void figures_say_so_when_requests_are_refused(void **state)
+{
+    struct journal_options options = rig_options(sim, 1);
+    (void)state;
+    options.max_bytes = 3 * RIG_SEGMENT_BYTES;
+    rig_open(&rig, &options, sim);
+    while (journal_has_room(rig.journal, 1) != STATUS_FULL) {
+        assert_int_equal(figures().state, journal_has_room(rig.journal, 1));
+        append(0, 5000);
+        assert_int_equal(rig_commit(&rig), STATUS_OK);
+    }
+    assert_int_equal(figures().state, STATUS_FULL);
+    append(0, 5000);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, journal_case_begin, journal_case_end)
 
 int main(void)
@@ -110,6 +126,7 @@ int main(void)
         TEST(a_full_journal_is_emptied_after_a_restart),
         TEST(a_journal_on_a_full_disk_is_emptied_after_a_restart),
         TEST(many_starts_do_not_fill_it),
+        TEST(figures_say_so_when_requests_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
