@@ -190,7 +190,8 @@ static bool choose_spare_bytes(struct journal *journal, struct journal_upkeep *u
     uint64_t bytes = journal->segment_total_bytes + journal->quarantine_bytes;
     bool is_over = bytes + options->segment_bytes > options->max_bytes;
     if (is_over && journal->state != STATUS_FULL) {
-        log_error(&journal->log, "journal_full", "journal.max_bytes is reached: no more hits are taken");
+        log_error(&journal->log, "journal_full",
+                  "journal.max_bytes is reached: no more hits are taken until Kafka has some");
         journal->state = STATUS_FULL;
     }
     upkeep->spare_bytes = options->segment_bytes;
@@ -303,11 +304,22 @@ static void note_removed(struct journal *journal, const struct journal_upkeep *u
     journal_remove_segment(journal, index);
 }
 
+static void say_no_spare(struct journal *journal, enum status status)
+{
+    if (status == STATUS_FULL)
+        log_error(&journal->log, "journal_full",
+                  "journal.directory: the disk has no space for another segment beside "
+                  "journal.min_free_bytes: no more hits are taken until some is free");
+    else
+        log_error(&journal->log, "no_segment",
+                  "journal.directory: no segment can be made: %s: no more hits are taken until one can",
+                  status_text(status));
+}
+
 static void note_spare(struct journal *journal, const struct journal_upkeep *upkeep)
 {
     if (upkeep->spare_status != journal->state && upkeep->spare_status != STATUS_OK)
-        log_error(&journal->log, "no_segment", "no segment can be made: %s",
-                  status_text(upkeep->spare_status));
+        say_no_spare(journal, upkeep->spare_status);
     bool is_for_mark = upkeep->spare_bytes < journal->options.segment_bytes;
     if (!is_for_mark || upkeep->spare_status != STATUS_OK)
         journal->state = upkeep->spare_status;
