@@ -10,35 +10,16 @@ import time
 
 import pytest
 
+from bench import promises
+from bench.footfall import LONG, SMALL_SEGMENTS
 from bench.load import Load
-from bench.published import Published
 from bench.segments import segments
 from bench.strace import Strace
 from servers import wait_until
 
 ROUNDS = 3
 SAMPLE = 25  # of the kills at system calls
-# Small segments, so that they roll often; one thread for all that is slow, so that calls have numbers.
-SMALL = {"FOOTFALL_FAILPOINT_NUMBERS": f"segment_bytes={128 * 1024}", "UV_THREADPOOL_SIZE": "1"}
-PADDING = 3000  # of a URL: some thirty hits fill such a segment
 ROLLS = 2
-
-
-def check_all(programs, topic, database, load, may_lose=False):
-    """What the collectors, all ended, have left on the topic, and what an aggregator makes of it."""
-    published = Published(topic)
-    load.check(published.ids(), may_lose)
-    assert may_lose or not published.holes(), "numbers that neither came nor were said to be lost"
-    programs.aggregator(topic, database)
-    database.wait_stored(topic)
-    if may_lose:
-        load.check([name for name, in database.rows("SELECT hit_id::text FROM processed_events")], may_lose)
-    else:
-        load.check_rows(database)
-
-
-def pending(collector):
-    return collector.metrics()["footfall_collector_journal_pending"]
 
 
 @pytest.mark.parametrize("ack", ["memory", "os", "disk", "kafka"])
@@ -53,9 +34,9 @@ def test_killed_at_random_moments_under_load(programs, topic, database, seed, lo
             time.sleep(rng.random())
             collector.kill()
             collector.start_again()
-    wait_until(lambda: pending(collector) == 0, "all is on the topic")
+    wait_until(collector.has_drained, "all is on the topic")
     collector.stop_well()
-    check_all(programs, topic, database, load, may_lose=ack == "memory")
+    promises.check(programs, topic, database, load, may_lose=ack == "memory")
 
 
 # ---- At every system call ----
@@ -137,8 +118,8 @@ def die(collector, where, call, number):
 
 
 def test_killed_at_every_call_on_its_journal(programs, topic, database, seed, long):
-    collector = programs.collector(topic, env=SMALL)
-    load = Load(collector.port, seed, visitors=2, most=4, padding=PADDING)
+    collector = programs.collector(topic, env=SMALL_SEGMENTS)
+    load = Load(collector.port, seed, visitors=2, **LONG)
     killed = collections.Counter()
     with load.running():
         load.wait_taken(1)
@@ -150,14 +131,14 @@ def test_killed_at_every_call_on_its_journal(programs, topic, database, seed, lo
             load.chapter = f"{where} {call} {number}"
             load.wait_taken(1)
             killed[where, call] += die(collector, where, call, number)
-    wait_until(lambda: pending(collector) == 0, "all is on the topic")
+    wait_until(collector.has_drained, "all is on the topic")
     collector.stop_well()
     assert killed.total() > len(plan) // 2 and set(killed) == set(counts), f"{dict(killed)} of {dict(counts)}"
-    check_all(programs, topic, database, load)
+    promises.check(programs, topic, database, load)
 
 
 def test_killed_at_every_call_of_its_first_start(programs, topic):
-    collector = programs.collector(topic, env=SMALL)
+    collector = programs.collector(topic, env=SMALL_SEGMENTS)
     calls, killed = ["mkdir", "openat", "fallocate", "fdatasync", "fsync", "pwrite64"], 0
     for call in calls:
         for number in range(1, 20):
@@ -173,6 +154,6 @@ def test_killed_at_every_call_of_its_first_start(programs, topic):
             killed += 1
             collector.start_again()
             assert collector.post('{"url":"https://shop.example/"}')[0] == 204
-            wait_until(lambda: pending(collector) == 0, "it is on the topic")
+            wait_until(collector.has_drained, "it is on the topic")
         assert number > 1, f"it never calls {call}"
     assert topic.count() == killed

@@ -15,6 +15,13 @@ _REPORT = re.compile(r"ERROR: (Address|Leak|Thread)Sanitizer|: runtime error: |L
 _SANITIZERS = {"UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1", "ASAN_OPTIONS": "detect_stack_use_after_return=1"}
 
 
+# For a collector whose journal rolls often: segments with room for three of the largest hits, and one thread for all that is slow,
+# so that its system calls have numbers. Some hundred hits of LONG visitors fill such a segment.
+SEGMENT_BYTES = 512 * 1024
+SMALL_SEGMENTS = {"FOOTFALL_FAILPOINT_NUMBERS": f"segment_bytes={SEGMENT_BYTES}", "UV_THREADPOOL_SIZE": "1"}
+LONG = {"most": 3, "padding": 3000}
+
+
 class Ours(Program):
     """One of our programs. Only the test ends it (kill, a failpoint, stop_well, wait_left), it does not end by itself; and it
     never reports a sanitizer's find."""
@@ -82,12 +89,19 @@ class Ours(Program):
 class Collector(Ours):
     def __init__(self, folder, kafka, topic, env=None, **settings):
         self.port = free_ports(1)[0]
-        self.journal = pathlib.Path(folder) / "journal"
+        self.journal = pathlib.Path(settings.get("journal__directory", f"{folder}/journal"))
         super().__init__(folder, "footfall-collector", {
             "http.listen": f"127.0.0.1:{self.port}", "kafka.brokers": kafka.brokers, "kafka.topic": topic.name,
             "kafka.partitions": topic.partitions, "sites.hosts": "shop.example, *.example.org",
             "http.trusted_proxies": "127.0.0.1", "journal.directory": self.journal,
             **{key.replace("__", "."): value for key, value in settings.items()}}, env=env)
+
+    def figure(self, name):
+        return self.metrics()[f"footfall_collector_{name}"]
+
+    def has_drained(self):
+        """Kafka has all that it took."""
+        return self.figure("journal_pending") == 0
 
     def request(self, method, path, body=None, headers=None, timeout_s=90):
         """(status, headers, body) on a connection of its own."""
