@@ -1,17 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """The journal's folder over several lives and in several hands: ended and started again while Kafka is away, copied, put back as
 it was before, beside others. In all of them what was answered 204 is one row, and nothing is two."""
+import json
 import pathlib
 import shutil
+import uuid
 
 import pytest
 
+from bench.load import REFUSED, TAKEN
 from bench.published import Published
 from servers import wait_until
 
 RATE = 300
 EX_CONFIG = 78
 MIB = 1 << 20
+LARGE_BODIES = {"http__max_body": "64KiB", "http__max_connections": 1000}
+LARGE_HITS = {"padding": 3800, "most": 15}
 
 
 def folder_of(collector):
@@ -135,13 +140,13 @@ def peak_bytes(collector):
 
 def test_memory_does_not_grow_with_an_outage(programs, topic, kafka, visit):
     """More is taken than all the queues on the way to Kafka hold: the rest stays on the disk."""
-    collector = programs.collector(topic, http__max_body="64KiB", http__max_connections=1000)
+    collector = programs.collector(topic, **LARGE_BODIES)
     collector.stop_well()
     collector.env["ASAN_OPTIONS"] += ":quarantine_size_mb=8"  # else what is freed counts too
     collector.start_again()
     before = peak_bytes(collector)
     with kafka.paused():
-        visitors = visit(collector.port, padding=3800, most=15)
+        visitors = visit(collector.port, **LARGE_HITS)
         wait_until(lambda: collector.figure("journal_bytes") > 256 * MIB, "256 MiB are in the journal")
         visitors.stop()
         grown = peak_bytes(collector) - before
@@ -151,3 +156,25 @@ def test_memory_does_not_grow_with_an_outage(programs, topic, kafka, visit):
     collector.wait_drained()
     visitors.check(Published(topic).ids())
     assert peak_bytes(collector) - before < 200 * MIB
+
+
+def is_refused(collector, visitors):
+    mine = str(uuid.uuid4())
+    status, headers, _ = collector.post(json.dumps({"url": f"https://shop.example/{'x' * 3800}", "id": mine}))
+    visitors.note([mine], TAKEN if status == 204 else REFUSED)
+    return status == 503 and int(headers["retry-after"]) > 0
+
+
+def test_a_full_journal_refuses_and_later_takes_hits_by_itself(programs, topic, kafka, visit):
+    collector = programs.collector(topic, journal__max_bytes="64MiB", **LARGE_BODIES)
+    visitors = visit(collector.port, repeats=True, **LARGE_HITS)
+    with kafka.paused():
+        wait_until(lambda: is_refused(collector, visitors), "not even one hit finds room", every_s=0)
+        assert collector.fetch("/readyz")[0] == 503
+        taken = visitors.count()
+        assert collector.figure("journal_bytes") <= 64 * MIB
+    visitors.wait_taken(taken)
+    visitors.stop()
+    collector.wait_drained()
+    assert set(visitors.statuses) == {204, 503}, f"answers: {visitors.statuses}"
+    visitors.check(Published(topic).ids())
