@@ -112,11 +112,11 @@ def test_an_old_copy_is_put_back(programs, topic, database, visit, own_folder):
 
 
 def test_several_on_one_port_one_of_them_killed(programs, topic, database, visit, long):
-    first = programs.collector(topic, http__reuse_port="true")
-    others = [programs.collector(topic, http__reuse_port="true", http__listen=f"127.0.0.1:{first.port}") for _ in range(2)]
-    three = [first, *others]
+    shared = {"http__reuse_port": "true", "http__max_requests": 10}  # new connections all the time, for all of them
+    first = programs.collector(topic, **shared)
+    three = [first, *(programs.collector(topic, http__listen=f"127.0.0.1:{first.port}", **shared) for _ in range(2))]
     programs.aggregator(topic, database)
-    visitors = visit(first.port, visitors=24, rate=RATE)
+    visitors = visit(first.port, visitors=24, most=2, rate=RATE)
     visitors.wait_taken(RATE)
     for life in range(3 * long):
         visitors.chapter = f"life {life}"
@@ -126,7 +126,7 @@ def test_several_on_one_port_one_of_them_killed(programs, topic, database, visit
         victim.kill()
         visitors.wait_taken(RATE // 3)
         victim.start_again()
-        visitors.wait_taken(RATE // 3)
+        wait_until(lambda: victim.figure("journal_appended_total") > 0, "it takes its share again")
     visitors.stop()
     for each in three:
         each.wait_drained()
