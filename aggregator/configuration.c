@@ -39,7 +39,8 @@ const struct setting_row configuration_rows[] = {
      .max = 100000000,
      .help = "Open sessions in memory, for each partition; beyond it the oldest are stored early."},
     {"geo", "databases", SETTING_LIST, VALUE(geo_databases), .fallback = "",
-     .help = "MMDB files with places of addresses, tried in order; read again on SIGHUP."},
+     .help = "MMDB files with places of addresses, tried in order; read again when they are replaced, and on "
+             "SIGHUP."},
     {"ip2location", "url", SETTING_TEXT, VALUE(ip2location_url), .fallback = "https://api.ip2location.io/",
      .min = 1, .max = 1000,
      .help = "Service that is asked where an address is: https, unless it is on this host."},

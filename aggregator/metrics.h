@@ -52,6 +52,11 @@
     PLACES(X, PRIVATE, "private")                                                                            \
     PLACES(X, MMDB, "mmdb")                                                                                  \
     PLACES(X, API, "api")                                                                                    \
+    X(DATABASES_BUILT, "geo_databases_built_timestamp_seconds", NULL, GAUGE, MS_AS_SECONDS,                  \
+      "When the oldest file of geo.databases was built; 0: there is none")                                   \
+    X(RELOADS, "geo_databases_reloads_total", "outcome=\"done\"", COUNTER, PLAIN,                            \
+      "Times that they were read again")                                                                     \
+    X(RELOADS_FAILED, "geo_databases_reloads_total", "outcome=\"failed\"", COUNTER, PLAIN, "")               \
     IP2LOCATION(X, PLACE, "place")                                                                           \
     IP2LOCATION(X, UNKNOWN, "unknown")                                                                       \
     IP2LOCATION(X, BAD_ADDRESS, "bad_address")                                                               \

@@ -34,7 +34,7 @@ static bool copy_bytes(int from, int to, off_t size)
 /* For file systems between which the kernel does not copy. */
 static bool copy_by_hand(int from, int to)
 {
-    static char buffer[1 << 16];
+    char buffer[1 << 16];
     ssize_t got;
     if (lseek(from, 0, SEEK_SET) != 0 || lseek(to, 0, SEEK_SET) != 0)
         return false;
@@ -42,6 +42,13 @@ static bool copy_by_hand(int from, int to)
         if (write(to, buffer, (size_t)got) != got)
             return false;
     return got == 0;
+}
+
+static bool has_changed(int fd, const struct stat *before)
+{
+    struct stat now;
+    return fstat(fd, &now) != 0 || now.st_size != before->st_size ||
+           now.st_mtim.tv_sec != before->st_mtim.tv_sec || now.st_mtim.tv_nsec != before->st_mtim.tv_nsec;
 }
 
 static enum status seal_copy(int from, int to, const char *path, struct why *why)
@@ -55,6 +62,9 @@ static enum status seal_copy(int from, int to, const char *path, struct why *why
     if (!copy_bytes(from, to, file.st_size) && !copy_by_hand(from, to))
         return why_say(why, STATUS_UNAVAILABLE, "geo.databases: %s cannot be read into memory: %s", path,
                        strerror(errno));
+    if (has_changed(from, &file))
+        return why_say(why, STATUS_AGAIN, "geo.databases: %s is being written: rename a whole file over it",
+                       path);
     MUST(fcntl(to, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0);
     return STATUS_OK;
 }

@@ -6,8 +6,8 @@
  * nothing done to the path later (truncated, rewritten, removed) can hurt; then it is checked by looking
  * addresses up. Texts are borrowed from that memory until mmdb_close; they are as they stand in the file,
  * neither cleaned nor cut. What can fail: the file is missing, not an MMDB, larger than MMDB_MAX_BYTES, or
- * holds other types than ours: a sentence at open. A damaged record met later reads as nothing known. Loop
- * thread only. */
+ * holds other types than ours: a sentence at open. A damaged record met later reads as nothing known. One
+ * thread at a time. */
 #ifndef AGGREGATOR_MMDB_H
 #define AGGREGATOR_MMDB_H
 

@@ -10,9 +10,7 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "aggregator/mmdb.h"
 #include "base/arena.h"
-#include "base/log.h"
 #include "base/uuid.h"
 
 enum {
@@ -21,7 +19,6 @@ enum {
     PLACE_UNKNOWN = 1,
     FIRST_DECODED = 2,
     CHUNK_BYTES = 1 << 20,
-    MAX_PATH_BYTES = 4096,
 };
 _Static_assert((PLACES_CACHED_ADDRESSES & (PLACES_CACHED_ADDRESSES - 1)) == 0, "slots are found by a mask");
 
@@ -36,14 +33,8 @@ struct record_slot {
     uint32_t database;
 };
 
-struct databases {
-    size_t count;
-    struct mmdb *open[PLACES_MAX_DATABASES];
-};
-
 struct places {
-    const char *setting; /* geo.databases */
-    struct databases databases;
+    struct databases *databases;
     uint64_t seed;
     struct cached_address *addresses;
     struct record_slot *slots;
@@ -51,7 +42,6 @@ struct places {
     uint32_t record_count;
     struct arena *texts; /* of the records */
     struct places_counts counts;
-    struct log log;
 
     /* The service beside the files. */
     struct place_cache *service; /* NULL: none */
@@ -62,49 +52,7 @@ struct places {
     struct place provisional;
 };
 
-/* ---- Opening ---- */
-
-static void close_databases(struct databases *databases)
-{
-    for (size_t i = 0; i < databases->count; i++)
-        mmdb_close(&databases->open[i]);
-    databases->count = 0;
-}
-
-static enum status open_one(struct databases *databases, slice path, struct why *why)
-{
-    char terminated[MAX_PATH_BYTES];
-    if (databases->count == PLACES_MAX_DATABASES)
-        return why_say(why, STATUS_FULL, "geo.databases: at most %d files", PLACES_MAX_DATABASES);
-    if (path.len >= sizeof terminated)
-        return why_say(why, STATUS_TOO_BIG, "geo.databases: a path is longer than %d bytes",
-                       MAX_PATH_BYTES - 1);
-    memcpy(terminated, path.data, path.len);
-    terminated[path.len] = '\0';
-    struct mmdb *mmdb = mmdb_open(terminated, why);
-    if (mmdb == NULL)
-        return STATUS_UNAVAILABLE;
-    databases->open[databases->count++] = mmdb;
-    return STATUS_OK;
-}
-
-/* All or none. */
-static enum status open_databases(const char *setting, struct databases *databases, struct why *why)
-{
-    slice rest = slice_trim(slice_of(setting)), path;
-    databases->count = 0;
-    while (slice_cut(&rest, ',', &path)) {
-        path = slice_trim(path);
-        if (path.len == 0)
-            continue;
-        enum status status = open_one(databases, path, why);
-        if (status != STATUS_OK) {
-            close_databases(databases);
-            return status;
-        }
-    }
-    return STATUS_OK;
-}
+/* ---- Life ---- */
 
 static void empty_caches(struct places *places)
 {
@@ -116,13 +64,11 @@ static void empty_caches(struct places *places)
 
 struct places *places_open(const char *databases, struct why *why)
 {
-    struct databases opened;
-    if (open_databases(databases, &opened, why) != STATUS_OK)
+    struct databases *opened = databases_open(databases, why);
+    if (opened == NULL)
         return NULL;
     struct places *places = must_calloc(1, sizeof *places);
-    places->setting = databases;
     places->databases = opened;
-    places->log = log_new("places");
     random_bytes(&places->seed, sizeof places->seed);
     places->addresses = must_calloc(PLACES_CACHED_ADDRESSES, sizeof *places->addresses);
     places->slots = must_calloc(RECORD_SLOTS, sizeof *places->slots);
@@ -138,7 +84,7 @@ void places_close(struct places **places)
 {
     if (*places == NULL)
         return;
-    close_databases(&(*places)->databases);
+    databases_close(&(*places)->databases);
     arena_free(&(*places)->texts);
     free((*places)->records);
     free((*places)->slots);
@@ -147,19 +93,11 @@ void places_close(struct places **places)
     *places = NULL;
 }
 
-enum status places_reload(struct places *places)
+void places_use_take(struct places *places, struct databases *databases)
 {
-    struct databases fresh;
-    struct why why;
-    if (open_databases(places->setting, &fresh, &why) != STATUS_OK) {
-        log_error(&places->log, "reload_failed", "the databases in use stay: %s", why.text);
-        return STATUS_UNAVAILABLE;
-    }
-    close_databases(&places->databases);
-    places->databases = fresh;
+    databases_close(&places->databases);
+    places->databases = databases;
     empty_caches(places);
-    log_info(&places->log, "reloaded", "%zu databases were opened anew", fresh.count);
-    return STATUS_OK;
 }
 
 /* ---- Decoding a record ---- */
@@ -206,7 +144,7 @@ static uint32_t record_of(struct places *places, uint32_t database, uint32_t off
         slot = find_slot(places, database, offset);
     }
     uint32_t index = places->record_count++;
-    decode(places, places->databases.open[database], offset, &places->records[index]);
+    decode(places, places->databases->open[database], offset, &places->records[index]);
     *slot = (struct record_slot){.offset = offset, .record = index + 1, .database = database};
     return index;
 }
@@ -216,9 +154,9 @@ static uint32_t look_up(struct places *places, ip_address ip)
 {
     if (ip_is_private(ip))
         return PLACE_PRIVATE;
-    for (uint32_t i = 0; i < places->databases.count; i++) {
+    for (uint32_t i = 0; i < places->databases->count; i++) {
         uint32_t offset;
-        if (mmdb_find(places->databases.open[i], ip, &offset) != STATUS_OK)
+        if (mmdb_find(places->databases->open[i], ip, &offset) != STATUS_OK)
             continue;
         uint32_t record = record_of(places, i, offset);
         if (places->records[record].country.len > 0)
@@ -340,11 +278,5 @@ const struct places_counts *places_counts(const struct places *places)
 
 wall_ms places_built_at(const struct places *places)
 {
-    wall_ms oldest = {0};
-    for (size_t i = 0; i < places->databases.count; i++) {
-        wall_ms built = mmdb_built_at(places->databases.open[i]);
-        if (i == 0 || built.ms < oldest.ms)
-            oldest = built;
-    }
-    return oldest;
+    return databases_built_at(places->databases);
 }

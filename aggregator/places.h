@@ -14,12 +14,12 @@
 #ifndef AGGREGATOR_PLACES_H
 #define AGGREGATOR_PLACES_H
 
+#include "aggregator/databases.h"
 #include "aggregator/place_cache.h"
 #include "base/address.h"
 #include "base/clock.h"
 
 enum {
-    PLACES_MAX_DATABASES = 8,
     PLACES_CACHED_ADDRESSES = 262144,
     PLACES_MAX_RECORDS = 196608,
     PLACES_MAX_RECORD_BYTES = 64 * 1024 * 1024,
@@ -28,13 +28,12 @@ enum {
 
 struct places;
 
-/* databases: MMDB files, comma separated, tried in order; empty: none. Borrowed until places_close. NULL and
+/* databases: MMDB files, comma separated, tried in order; empty: none. NULL and
  * *why when one of them cannot be used. */
 struct places *places_open(const char *databases, struct why *why);
 void places_close(struct places **places); /* accepts NULL, leaves NULL */
-/* Opens all files anew. When one of them is bad all the old ones stay in use: UNAVAILABLE, and why is logged.
- */
-enum status places_reload(struct places *places) MUST_CHECK;
+/* Answers from these from now on; takes them, and closes those in use. */
+void places_use_take(struct places *places, struct databases *databases);
 
 /* Never NULL. Provisional: the service is asked as well. */
 const struct place *places_find(struct places *places, ip_address ip);

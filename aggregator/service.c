@@ -11,6 +11,7 @@
 #include "aggregator/locating.h"
 #include "aggregator/places.h"
 #include "aggregator/preparation.h"
+#include "aggregator/reloading.h"
 #include "base/http/admin.h"
 #include "base/log.h"
 
@@ -20,6 +21,7 @@ struct service {
     struct log log;
     struct metrics metrics;
     struct places *places;
+    struct reloading *reloading;
     struct ip2location_key key;
     uv_loop_t loop;
     uv_signal_t signals[3];
@@ -80,6 +82,7 @@ static void stop_admin(struct service *service)
 {
     if (service->admin != NULL)
         admin_stop(service->admin, on_admin_stopped, service);
+    reloading_stop(&service->reloading);
     for (size_t i = 0; i < sizeof signal_numbers / sizeof signal_numbers[0]; i++)
         uv_close((uv_handle_t *)&service->signals[i], NULL);
 }
@@ -120,8 +123,8 @@ static void reload_key(struct service *service)
 
 static void reload(struct service *service)
 {
-    if (places_reload(service->places) == STATUS_OK)
-        log_info(&service->log, "reloaded", "geo.databases were read again");
+    if (service->reloading != NULL)
+        reloading_now(service->reloading);
     reload_key(service);
 }
 
@@ -182,6 +185,8 @@ static void start(struct service *service)
     const struct configuration *configuration = service->configuration;
     static const struct preparation_events events = {on_ready, on_refused};
     start_signals(service);
+    service->reloading =
+        reloading_start(&service->loop, configuration->geo_databases, service->places, &service->metrics);
     service->preparation = preparation_start(&service->loop,
                                              &(struct preparation_options){
                                                  .conninfo = configuration->postgres_conninfo,

@@ -17,6 +17,7 @@ FOREIGN = {
         "aggregator/fetcher.c",
         "aggregator/locate.c",
         "aggregator/preparation.c",
+        "aggregator/reloading.c",
         "aggregator/retry.c",
         "aggregator/service.c",
         "base/http/server.h",
