@@ -63,38 +63,56 @@ static enum status resume_one(const struct configuration *configuration, struct 
     return resume_run(configuration->postgres_conninfo, order, said);
 }
 
-static enum status resume(const struct configuration *configuration, const struct settings *settings,
-                          struct resume_order *order, struct why *said)
+/* Partition -1: all. Says of each what was done. */
+static int resume(const struct configuration *configuration, struct rd_kafka_s *kafka,
+                  struct resume_order *order)
 {
-    const struct topic_access access = {configuration->kafka_brokers, configuration->kafka_topic, settings};
-    struct topic_facts facts;
-    struct rd_kafka_s *kafka;
-    enum status status = topic_open(&access, &kafka, &facts, said);
-    if (status != STATUS_OK)
-        return status;
-    order->topic = access.topic;
-    order->facts = &facts;
-    status = resume_one(configuration, kafka, order, said);
-    topic_close(&kafka);
-    return status;
+    int exit_code = 0;
+    int first = order->partition < 0 ? 0 : order->partition;
+    int end = order->partition < 0 ? order->facts->partition_count : first + 1;
+    for (order->partition = first; order->partition < end; order->partition++) {
+        struct why said;
+        enum status status = resume_one(configuration, kafka, order, &said);
+        if (status == STATUS_OK)
+            printf("%s\n", said.text);
+        else
+            exit_code = complain(said.text, exit_code_of(status));
+    }
+    return exit_code;
+}
+
+static bool read_partition(const char *text, int *partition)
+{
+    int64_t number = -1;
+    if (strcmp(text, "all") != 0 &&
+        slice_to_int64(slice_of(text), 0, PARTITIONS_MAX - 1, &number) != STATUS_OK)
+        return false;
+    *partition = (int)number;
+    return true;
 }
 
 static int run_resume(const struct configuration *configuration, const struct program_call *call)
 {
-    struct resume_order order = {.accepts_loss = call->argument_count == 2 &&
-                                                 strcmp(call->arguments[1], "--accept-loss") == 0};
-    int64_t partition;
-    struct why said;
+    const struct topic_access access = {configuration->kafka_brokers, configuration->kafka_topic,
+                                        call->settings};
+    struct topic_facts facts;
+    struct resume_order order = {
+        .topic = access.topic,
+        .facts = &facts,
+        .accepts_loss = call->argument_count == 2 && strcmp(call->arguments[1], "--accept-loss") == 0,
+    };
     if (call->argument_count != 1 && !order.accepts_loss)
         return complain("resume needs a partition, and may be followed by --accept-loss", EX_USAGE);
-    if (slice_to_int64(slice_of(call->arguments[0]), 0, PARTITIONS_MAX - 1, &partition) != STATUS_OK)
-        return complain("the partition is a number from 0 up", EX_USAGE);
-    order.partition = (int)partition;
-    enum status status = resume(configuration, call->settings, &order, &said);
+    if (!read_partition(call->arguments[0], &order.partition))
+        return complain("the partition is a number from 0 up, or all", EX_USAGE);
+    struct rd_kafka_s *kafka;
+    struct why why;
+    enum status status = topic_open(&access, &kafka, &facts, &why);
     if (status != STATUS_OK)
-        return complain(said.text, exit_code_of(status));
-    printf("%s\n", said.text);
-    return 0;
+        return complain(why.text, exit_code_of(status));
+    int exit_code = resume(configuration, kafka, &order);
+    topic_close(&kafka);
+    return exit_code;
 }
 
 static int run_retry(const struct configuration *configuration, const struct program_call *call)
@@ -146,7 +164,7 @@ static int run_backfill(const struct configuration *configuration, const struct 
 
 static const struct program_command commands[] = {
     {"migrate", "", "brings the schema up to date and says what was done", false},
-    {"resume", "PARTITION [--accept-loss]",
+    {"resume", "PARTITION|all [--accept-loss]",
      "lets a halted partition go on, with --accept-loss also where records are gone, and says what was given "
      "up",
      false},

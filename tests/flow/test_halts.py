@@ -78,17 +78,20 @@ def test_records_deleted_while_it_was_away(programs, topic, database, some):
     assert aggregator.command("resume", "3")[0] == 0, "once more does no harm"
 
 
-def test_a_topic_that_was_made_anew(programs, topic, database, some):
+@pytest.mark.parametrize("is_running", [False, True])
+def test_a_topic_that_was_made_anew(programs, topic, database, some, is_running):
     aggregator = programs.aggregator(topic, database)
     messages = list(hits.from_collectors(some, topic.partitions, SEED, repeated=0))
     topic.produce(messages[:4000])
     database.wait_stored(topic)
     stood_at = database.positions(topic)
-    aggregator.stop_well()
+    if not is_running:
+        aggregator.stop_well()
     topic.delete()
     topic.create()
     topic.produce(messages[3000:])  # a thousand of them once more, as from a journal
-    start_again(aggregator)
+    if not is_running:
+        start_again(aggregator)
     wait_halted(aggregator, topic.partitions)
     assert database.positions(topic) == stood_at
     for partition in range(topic.partitions):
@@ -166,6 +169,26 @@ def test_two_aggregators_see_a_halt_and_its_end(programs, topic, database, some)
     database.execute("UPDATE footfall.partitions SET next_offset = 1 WHERE partition = 7")  # as if it were of our version
     assert second.command("resume", "7")[0] == 0
     database.wait_stored(topic)
+    oracle.check(database, some)
+
+
+def test_a_missing_right_halts_all_and_all_are_resumed(programs, topic, database, some):
+    """SQLSTATE 42501: no partition can be written, and each says so; nothing was lost when the right is there again."""
+    aggregator = programs.aggregator(topic, database)
+    topic.produce(hits.from_collectors(some[:3000], topic.partitions, SEED))
+    database.wait_stored(topic)
+    database.execute("CREATE FUNCTION deny() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+                     " RAISE EXCEPTION 'permission denied' USING ERRCODE = '42501'; END $$;"
+                     " CREATE TRIGGER deny BEFORE INSERT ON processed_events FOR EACH ROW EXECUTE FUNCTION deny()")
+    topic.produce(hits.from_collectors(some[3000:], topic.partitions, SEED + 1))
+    wait_halted(aggregator, topic.partitions)
+    database.wait(lambda: database.value("SELECT count(*) FROM footfall.partitions WHERE halt_reason LIKE '%%mend the rights%%'"),
+                  lambda now: now == topic.partitions, "all halts are kept")
+    database.execute("DROP TRIGGER deny ON processed_events")
+    status, said, _ = aggregator.command("resume", "all")
+    assert status == 0 and len(re.findall("goes on at offset .*; nothing is lost", said)) == topic.partitions
+    database.wait_stored(topic)
+    wait_halted(aggregator, 0)
     oracle.check(database, some)
 
 
