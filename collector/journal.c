@@ -145,6 +145,8 @@ void journal_close(struct journal **journal)
     if (!*journal)
         return;
     MUST(!(*journal)->is_syncing && !(*journal)->is_in_upkeep);
+    if ((*journal)->has_refused_unsynced && journal_sync_refused((*journal)->options.disk) != STATUS_OK)
+        log_error(&(*journal)->log, "refused_unsafe", "%s may not be durable", REFUSED_NAME);
     remove_what_is_done(*journal);
     if ((*journal)->has_spare)
         (void)remove_file(*journal, (*journal)->spare.number);

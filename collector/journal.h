@@ -182,7 +182,9 @@ struct journal_upkeep {
     bool removes;
     bool quarantines; /* instead */
     uint64_t remove_number;
-    enum status remove_status; /* result */
+    enum status remove_status;  /* result */
+    bool syncs_refused;         /* before that */
+    enum status refused_status; /* result */
 };
 
 /* False: nothing to do, or one is under way. To be asked after each flush, recovery step, acknowledgement and

@@ -175,6 +175,8 @@ static void choose_removal(struct journal *journal, struct journal_upkeep *upkee
     upkeep->remove_number = segment->number;
     upkeep->quarantines =
         segment->is_newer || (segment->is_damaged && journal_may_keep(journal, segment->bytes));
+    upkeep->syncs_refused = journal->has_refused_unsynced; /* the hit may have been in it */
+    journal->has_refused_unsynced = false;
 }
 
 /* The mark without which nothing is handed out: a journal that is full could not be emptied without it. */
@@ -229,6 +231,17 @@ bool journal_upkeep_begin(struct journal *journal, mono_ms now, struct journal_u
 
 /* --- upkeep: doing it --- */
 
+enum status journal_sync_refused(struct disk *disk)
+{
+    int file;
+    enum status status = disk_open(disk, REFUSED_NAME, DISK_APPEND, &file);
+    if (status != STATUS_OK)
+        return status;
+    status = disk_sync(disk, file);
+    disk_close(disk, file);
+    return status == STATUS_OK ? disk_sync_folder(disk) : status;
+}
+
 static enum status remove_one(const struct journal_upkeep *upkeep)
 {
     char name[SEGMENT_NAME_LEN + 1], kept[sizeof(DISK_QUARANTINE) + sizeof(name)];
@@ -277,6 +290,8 @@ void journal_upkeep_run(struct journal_upkeep *upkeep)
 {
     for (size_t i = 0; i < upkeep->close_count; i++)
         disk_close(upkeep->disk, upkeep->closes[i]);
+    if (upkeep->syncs_refused)
+        upkeep->refused_status = journal_sync_refused(upkeep->disk);
     if (upkeep->removes)
         upkeep->remove_status = remove_one(upkeep);
     if (upkeep->makes_spare)
@@ -344,6 +359,9 @@ void journal_upkeep_done(struct journal *journal, const struct journal_upkeep *u
     bool is_good = true;
     MUST(journal->is_in_upkeep);
     journal->is_in_upkeep = false;
+    if (upkeep->syncs_refused && upkeep->refused_status != STATUS_OK)
+        log_error(&journal->log, "refused_unsafe", "%s may not be durable: %s", REFUSED_NAME,
+                  status_text(upkeep->refused_status));
     if (upkeep->removes && upkeep->remove_status == STATUS_OK)
         note_removed(journal, upkeep);
     else if (upkeep->removes)

@@ -9,6 +9,8 @@
 #include "collector/journal.h"
 #include "collector/reader.h"
 
+#define REFUSED_NAME DISK_QUARANTINE "/refused"
+
 enum { NO_FILE = -1 };
 
 /* One start of a collector whose segments are still there. */
@@ -65,7 +67,8 @@ struct journal {
     struct segment spare;
     uint64_t next_number;
     uint64_t segment_total_bytes, quarantine_bytes;
-    char *header_text; /* both copies */
+    bool has_refused_unsynced; /* lines of REFUSED_NAME */
+    char *header_text;         /* both copies */
     struct segment_header *header;
 
     /* Frames that are not durable, in order; the first `written_bytes` are in their segments. */
@@ -112,6 +115,8 @@ void journal_remove_segment(struct journal *journal, size_t index);
 void journal_close_reader(struct journal *journal);
 /* Reads the folder: old segments, what lies in quarantine. */
 enum status journal_list(struct journal *journal) MUST_CHECK;
+/* Makes the lines of REFUSED_NAME durable, before the segments of those hits go. */
+enum status journal_sync_refused(struct disk *disk) MUST_CHECK;
 size_t boot_fin_count(const struct boot *boot);
 /* A quarter of the room may be what is kept for people to look at: a disk that rots, or a Kafka that refuses,
  * must not stop the taking of hits. */

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #define ACKNOWLEDGED     INT64_C(-1)
-#define REFUSED_NAME     DISK_QUARANTINE "/refused"
 #define MAX_SKIPS_A_CALL 4096 /* frames passed over after a rewind */
 
 /* --- acknowledging --- */
@@ -253,6 +252,7 @@ enum status journal_keep_refused(struct journal *journal, slice value)
         status = append_line(disk, file, bytes, value);
     if (status == STATUS_OK)
         journal->quarantine_bytes += value.len + 1;
+    journal->has_refused_unsynced = true;
     disk_close(disk, file);
     return status;
 }

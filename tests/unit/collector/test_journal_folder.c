@@ -162,7 +162,58 @@ static void what_was_refused_does_not_fill_the_journal(void **state)
     assert_int_equal(journal_has_room(rig.journal, 1), STATUS_OK);
 }
 
+/* Whenever the power goes, its segment is there or the line is. */
+static void what_was_refused_outlives_its_segment(void **state)
+{
+    const slice value = SLICE("{\"url\":1}");
+    (void)state;
+    for (unsigned seed = 1; seed <= 20; seed++) {
+        choice = choice_seeded(seed);
+        open_rig(1);
+        rig_recover(&rig);
+        rig_start_publishing(&rig);
+        for (int i = 0; i < 20; i++) { /* two segments */
+            append(0, 7000);
+            rig_commit(&rig);
+        }
+        assert_int_equal(journal_keep_refused(rig.journal, value), STATUS_OK);
+        acknowledge_all();
+        for (int i = 0; i < 3; i++)
+            rig_upkeep(&rig);
+        struct sim_disk *found = sim_disk_lose_power(sim, &choice);
+        slice kept = sim_disk_file(found, "quarantine/refused");
+        assert_null(sim_disk_file(found, "0000000000000001.segment").data);
+        assert_true(kept.len == value.len + 1 && slice_equals(slice_head(kept, value.len), value));
+        sim_disk_free(&found);
+        journal_case_end(state);
+        journal_case_begin(state);
+    }
+}
+
 /* --- the end --- */
+
+static void what_was_refused_outlives_a_clean_end(void **state)
+{
+    (void)state;
+    for (unsigned seed = 1; seed <= 20; seed++) {
+        choice = choice_seeded(seed);
+        open_rig(1);
+        rig_recover(&rig);
+        rig_start_publishing(&rig);
+        append(0, 100);
+        rig_commit(&rig);
+        journal_finish(rig.journal);
+        assert_int_equal(journal_keep_refused(rig.journal, SLICE("{}")), STATUS_OK);
+        acknowledge_all();
+        rig_close(&rig);
+        struct sim_disk *found = sim_disk_lose_power(sim, &choice);
+        assert_null(sim_disk_file(found, "0000000000000001.segment").data);
+        assert_true(slice_equals(sim_disk_file(found, "quarantine/refused"), SLICE("{}\n")));
+        sim_disk_free(&found);
+        journal_case_end(state);
+        journal_case_begin(state);
+    }
+}
 
 /* What stays is sent again by the next start, with the end of its streams: the last numbers must be there. */
 static void a_file_that_stays_at_the_end_keeps_those_behind_it(void **state)
@@ -222,6 +273,8 @@ int main(void)
         TEST(segments_of_a_newer_version_are_kept),
         TEST(numbers_that_lie_in_quarantine_are_not_used_again),
         TEST(what_was_refused_does_not_fill_the_journal),
+        TEST(what_was_refused_outlives_its_segment),
+        TEST(what_was_refused_outlives_a_clean_end),
         TEST(a_file_that_stays_at_the_end_keeps_those_behind_it),
         TEST(time_alone_does_not_fill_it),
     };
