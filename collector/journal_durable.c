@@ -139,13 +139,21 @@ static bool is_emptied(const struct journal *journal, size_t index)
     return segment->is_own && segment->first == segment->below && !is_active(journal, index);
 }
 
+/* What a sync did not make durable can still be read from its file, should we be killed, until it is written
+ * again. That needs room, which the file may have to give. */
+static bool is_written_again(const struct journal *journal)
+{
+    return journal->written_bytes == journal->unsynced_bytes || journal->state == STATUS_FULL;
+}
+
 /* The last one of ours tells the next start where our streams end. */
 static bool may_go(const struct journal *journal, size_t index)
 {
     const struct segment *segment = &journal->segments[index];
     bool is_last_of_ours = segment->is_own && index + 1 == journal->segment_count;
     bool is_done = segment->below <= journal->first_pending && !is_last_of_ours;
-    return segment->file == NO_FILE && (is_done || is_emptied(journal, index));
+    return segment->file == NO_FILE && (is_done || is_emptied(journal, index)) &&
+           (!segment->is_own || is_written_again(journal));
 }
 
 /* The first one, when all of it is acknowledged: they go in their order, one by one and each made durable, so

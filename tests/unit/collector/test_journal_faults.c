@@ -109,6 +109,29 @@ static void a_failed_sync_seals_the_file_and_loses_nothing(void **state)
         expect_hit(0, seq);
 }
 
+/* What was written and not made durable can still be read, should the process be killed: its file stays until
+ * it was written again. */
+static void a_file_whose_sync_failed_stays_until_its_hits_are_elsewhere(void **state)
+{
+    struct plan sync = {SIM_SYNC, -EIO, 0, 1000}; /* also of what shall become the next file */
+    (void)state;
+    open_rig(1);
+    rig_recover(&rig);
+    rig_commit(&rig); /* a spare is there, and used up by the second failure */
+    for (int i = 0; i < 10; i++)
+        append(0, 1000);
+    rig_flush(&rig);
+    sim_disk_set_fault(sim, follow, &sync);
+    for (int i = 0; i < 5; i++)
+        (void)rig_commit(&rig);
+    assert_int_equal(journal_written(rig.journal), JOURNAL_FIRST_OWN);
+    sim_disk_set_fault(sim, NULL, NULL);
+    killed_and_started_again(2);
+    assert_true(figures().recovered >= 10);
+    rig_start_publishing(&rig);
+    expect_hit(0, 1);
+}
+
 static void a_failed_sync_of_the_first_of_two_files(void **state)
 {
     (void)state;
@@ -319,6 +342,7 @@ int main(void)
         TEST(full_when_the_disk_has_too_little_left),
         TEST(no_more_is_kept_in_memory_than_allowed),
         TEST(a_failed_sync_seals_the_file_and_loses_nothing),
+        TEST(a_file_whose_sync_failed_stays_until_its_hits_are_elsewhere),
         TEST(a_failed_sync_of_the_first_of_two_files),
         TEST(a_disk_that_is_gone_for_a_while),
         TEST(a_write_that_fails_goes_on_in_another_segment),
