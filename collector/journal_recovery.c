@@ -302,13 +302,29 @@ static void note_damage(struct journal *journal, struct segment *segment, struct
               (unsigned long long)(damage.bytes + damage.torn), (long long)segment->frames);
 }
 
+/* Numbers were given behind this segment, in one that is not there or empty. Else they were at its end. */
+static void note_missing(struct journal *journal, const struct segment *segment, int64_t lost)
+{
+    const struct segment *next = segment + 1;
+    if (lost == 0 || next == journal->segments + journal->segment_count)
+        return;
+    if (next->number == segment->number + 1 && (next->boot || next->is_damaged))
+        return;
+    journal->figures.missing_segments++;
+    log_error(&journal->log, "segment_missing",
+              "no file between segments %016llx and %016llx: %lld hits are announced as lost",
+              (unsigned long long)segment->number, (unsigned long long)next->number, (long long)lost);
+}
+
 static void end_segment(struct journal *journal, struct segment *segment)
 {
     struct reader_damage damage = reader_damage(journal->reader);
+    int64_t skipped = journal->figures.skipped;
     segment->end = reader_position(journal->reader);
     journal->figures.recovered_bytes += segment->end;
     if (segment->boot)
         close_gaps(journal, segment);
+    note_missing(journal, segment, journal->figures.skipped - skipped);
     if (segment->is_damaged || damage.spans > 0 || (!segment->boot && damage.torn > 0))
         note_damage(journal, segment, damage);
     else

@@ -362,6 +362,7 @@ static void a_missing_segment_is_announced(void **state)
     }
     assert_true(skipped > 10);
     assert_int_equal(hits + skipped, 60);
+    assert_int_equal(figures().missing_segments, 1);
 }
 
 static void a_search_that_is_led_astray_ends(void **state)
