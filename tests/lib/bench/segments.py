@@ -2,7 +2,6 @@
 """The files of a collector's journal, read without its help and damaged on purpose. How they look: collector/segment.h and
 collector/frame.h."""
 import collections
-import json
 import struct
 
 BLOCK = 4096
@@ -10,7 +9,7 @@ FIRST_NUMBERS_AT = 20  # of a header: its length, behind magic, checksum and ver
 HEAD = struct.Struct("<QIHHIIqq")
 HIT = 1
 
-Frame = collections.namedtuple("Frame", "at bytes partition kind seq key value")
+Frame = collections.namedtuple("Frame", "at bytes partition kind seq head key value")
 
 
 class Segment:
@@ -30,7 +29,8 @@ class Segment:
             if kind == 0:
                 return
             payload = data[at + HEAD.size:at + HEAD.size + length]
-            yield Frame(at, (HEAD.size + length + 7) // 8 * 8, partition, kind, seq, payload[:key_length], payload[key_length:])
+            yield Frame(at, (HEAD.size + length + 7) // 8 * 8, partition, kind, seq, data[at:at + HEAD.size],
+                        payload[:key_length], payload[key_length:])
             at += (HEAD.size + length + 7) // 8 * 8
 
     def hits(self):
@@ -53,7 +53,3 @@ def segments(folder):
     """Those that hold a header, the oldest first."""
     found = (Segment(path) for path in sorted(folder.glob("*.segment")))
     return [each for each in found if each.header_bytes]
-
-
-def id_of(frame):
-    return json.loads(frame.value)["id"]
