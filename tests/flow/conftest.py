@@ -119,10 +119,10 @@ def programs(request, own_folder, kafka):
 
 
 @pytest.fixture
-def visit(seed):
-    """visit(port, …): visitors, as bench.load says. They have left when the test ends."""
+def load(seed):
+    """load(collector, …): visitors, as bench.load says. They have left when the test ends."""
     with contextlib.ExitStack() as stack:
-        yield lambda port, **options: stack.enter_context(Load(port, seed, **options).running())
+        yield lambda collector, **options: stack.enter_context(Load(collector.port, seed, **options).running())
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ def test_killed_at_random_moments_under_load(programs, topic, database, seed, lo
             time.sleep(rng.random())
             collector.kill()
             collector.start_again()
-    wait_until(collector.has_drained, "all is on the topic")
+    collector.wait_drained()
     collector.stop_well()
     promises.check(programs, topic, database, load, may_lose=ack == "memory")
 
@@ -131,7 +131,7 @@ def test_killed_at_every_call_on_its_journal(programs, topic, database, seed, lo
             load.chapter = f"{where} {call} {number}"
             load.wait_taken(1)
             killed[where, call] += die(collector, where, call, number)
-    wait_until(collector.has_drained, "all is on the topic")
+    collector.wait_drained()
     collector.stop_well()
     assert killed.total() > len(plan) // 2 and set(killed) == set(counts), f"{dict(killed)} of {dict(counts)}"
     promises.check(programs, topic, database, load)
@@ -154,6 +154,6 @@ def test_killed_at_every_call_of_its_first_start(programs, topic):
             killed += 1
             collector.start_again()
             assert collector.post('{"url":"https://shop.example/"}')[0] == 204
-            wait_until(collector.has_drained, "it is on the topic")
+            collector.wait_drained()
         assert number > 1, f"it never calls {call}"
     assert topic.count() == killed

@@ -12,17 +12,10 @@ import pytest
 
 from bench import promises
 from bench.footfall import LONG, SEGMENT_BYTES, SMALL_SEGMENTS
-from bench.load import TAKEN, Load
+from bench.load import TAKEN
 from bench.published import Published
 from bench.strace import Strace
 from servers import can_connect, wait_until
-
-
-@pytest.fixture
-def load(seed):
-    """Makes visitors; none stays when the test ends."""
-    with contextlib.ExitStack() as stack:
-        yield lambda collector, **options: stack.enter_context(Load(collector.port, seed, **options).running())
 
 
 def faults(collector, *inject):
@@ -31,7 +24,7 @@ def faults(collector, *inject):
 
 def finish(collector, visitors):
     visitors.stop()
-    wait_until(collector.has_drained, "all is on the topic")
+    collector.wait_drained()
     collector.stop_well()
     assert set(visitors.statuses) <= {204, 503}, f"answers: {visitors.statuses}"
 

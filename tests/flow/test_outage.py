@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from bench import promises
 from bench.wire import Wire
 
 LOSS = 0.3
@@ -97,10 +98,10 @@ PARTIAL = {"leader killed", "leader killed and wiped", "leader stopped", "packet
 
 
 @pytest.mark.parametrize("fault", [each for each in FAULTS if each != "leader killed"])
-def test_visitors_do_not_notice(programs, topic, database, cluster, wire, visit, size, fault):
+def test_visitors_do_not_notice(programs, topic, database, cluster, wire, load, size, fault):
     collector = programs.collector(topic, kafka__brokers=wire.brokers)
     programs.aggregator(topic, database)
-    visitors = visit(collector.port, rate=size.rate)
+    visitors = load(collector, rate=size.rate)
     visitors.wait_taken(size.rate)
     visitors.chapter = fault
     with FAULTS[fault](cluster, topic, wire):
@@ -112,15 +113,15 @@ def test_visitors_do_not_notice(programs, topic, database, cluster, wire, visit,
     visitors.stop()
     assert set(visitors.statuses) == {204}, f"answers: {visitors.statuses}"
     collector.wait_drained()
-    visitors.check_all(database, topic)
+    promises.check_stored(topic, database, visitors)
 
 
 @pytest.mark.parametrize("fault", ["leader killed", "all stopped", "answers lost"])
-def test_who_waits_for_kafka_is_told_the_truth(programs, topic, database, cluster, wire, visit, size, fault):
+def test_who_waits_for_kafka_is_told_the_truth(programs, topic, database, cluster, wire, load, size, fault):
     """ack = kafka: answers are late or 503, and then the visitor comes again with the same id."""
     collector = programs.collector(topic, kafka__brokers=wire.brokers, journal__ack="kafka")
     programs.aggregator(topic, database)
-    visitors = visit(collector.port, rate=size.rate, repeats=True)
+    visitors = load(collector, rate=size.rate, repeats=True)
     visitors.wait_taken(size.rate)
     visitors.chapter = fault
     with FAULTS[fault](cluster, topic, wire):
@@ -129,4 +130,4 @@ def test_who_waits_for_kafka_is_told_the_truth(programs, topic, database, cluste
     visitors.wait_taken(size.rate)
     visitors.stop()
     assert set(visitors.statuses) <= {204, 503}, f"answers: {visitors.statuses}"
-    visitors.check_all(database, topic)
+    promises.check_stored(topic, database, visitors)

@@ -96,13 +96,6 @@ class Collector(Ours):
             "http.trusted_proxies": "127.0.0.1", "journal.directory": self.journal,
             **{key.replace("__", "."): value for key, value in settings.items()}}, env=env)
 
-    def figure(self, name):
-        return self.metrics()[f"footfall_collector_{name}"]
-
-    def has_drained(self):
-        """Kafka has all that it took."""
-        return self.figure("journal_pending") == 0
-
     def request(self, method, path, body=None, headers=None, timeout_s=90):
         """(status, headers, body) on a connection of its own."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout_s)

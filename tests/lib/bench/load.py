@@ -17,7 +17,6 @@ import uuid
 
 from bench import oracle
 from bench.hits import AGENTS, GAP_MS, Hit, now_ms
-from bench.published import Published
 from servers import wait_until
 
 TAKEN, REFUSED, UNKNOWN = "taken", "refused", "unknown"
@@ -168,12 +167,6 @@ class Load:
             assert said == list(hit[1:]), f"{name} is stored as {said} and was posted as {hit}"
             assert first - 1 <= at + hit.ts <= last + 1, f"{name} has the time {at}, with an age of {hit.ts} between {first} and {last}"
         oracle.check(database, [self.posted[name]._replace(ts=at) for name, at, *_ in rows])
-
-    def check_all(self, database, topic):
-        """Every promise is one row, and no number of a stream is missing."""
-        database.wait_stored(topic)
-        self.check_rows(database)
-        assert not Published(topic).holes(), "numbers that neither came nor were said to be lost"
 
     def _named(self, ids):
         return [(each, self.chapters.get(each)) for each in ids[:5]]
