@@ -249,6 +249,11 @@ static void a_session_that_breaks_a_constraint_halts_its_partition_alone(void **
         "SELECT count(*) FROM footfall.open_sessions o JOIN footfall.partitions p USING (topic, partition)"
         " WHERE p.halted_at IS NULL",
         "0");
+    plant_wait(plant,
+               "SELECT string_agg(partition::text, ' ') = (SELECT string_agg(DISTINCT partition::text, ' ')"
+               "                                             FROM footfall.open_sessions)"
+               "  FROM footfall.partitions WHERE halted_at IS NOT NULL",
+               "t");
     postgres_do(plant->admin, "DROP TRIGGER refuse ON session_events_aggregated_ip");
     resume(plant, "");
     plant_wait(plant, "SELECT count(DISTINCT ip) || ' ' || sum(web_events) FROM session_events_aggregated_ip",
