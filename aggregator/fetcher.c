@@ -25,6 +25,7 @@ struct transfer {
     struct curl_slist *headers;
     struct buf body;
     mono_ms started;
+    bool is_sent;
     fetch_reply_fn *on_reply; /* NULL: free */
     void *context;
 };
@@ -286,6 +287,18 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *context)
     return transfer->body.overflowed ? 0 : size * count; /* 0 ends the transfer */
 }
 
+/* libcurl sends a request once more when a kept connection ends before an answer; whoever is paid for requests
+ * may have counted it, so it is sent once. */
+static int on_send(void *context, char *to, char *from, int to_port, int from_port)
+{
+    struct transfer *transfer = context;
+    (void)to, (void)from, (void)to_port, (void)from_port;
+    if (transfer->is_sent)
+        return CURL_PREREQFUNC_ABORT;
+    transfer->is_sent = true;
+    return CURL_PREREQFUNC_OK;
+}
+
 static bool read_ip(const struct curl_sockaddr *address, ip_address *ip)
 {
     *ip = (ip_address){{[10] = 0xff, [11] = 0xff}};
@@ -332,6 +345,8 @@ static void init_transfer(struct fetcher *fetcher, struct transfer *transfer)
     SET(easy, CURLOPT_USERAGENT, "footfall/" FOOTFALL_VERSION);
     SET(easy, CURLOPT_WRITEFUNCTION, on_body);
     SET(easy, CURLOPT_WRITEDATA, transfer);
+    SET(easy, CURLOPT_PREREQFUNCTION, on_send);
+    SET(easy, CURLOPT_PREREQDATA, transfer);
     SET(easy, CURLOPT_OPENSOCKETFUNCTION, on_open);
     SET(easy, CURLOPT_OPENSOCKETDATA, fetcher);
     if (options->ca_file[0] != '\0') {
@@ -388,6 +403,7 @@ void fetcher_get(struct fetcher *fetcher, const char *url, const char *header, f
     transfer->on_reply = on_reply;
     transfer->context = context;
     transfer->started = mono_now();
+    transfer->is_sent = false;
     buf_clear(&transfer->body);
     if (header != NULL)
         MUST((transfer->headers = curl_slist_append(NULL, header)) != NULL);

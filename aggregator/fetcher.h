@@ -3,7 +3,7 @@
  *
  * locator -> fetcher_get -> libcurl (keep-alive, HTTP/2 over TLS), its sockets watched by uv_poll, its timer
  * a uv_timer -> on_reply, never before the call returns. Only https, but for a service on the loopback; the
- * certificate is checked; redirects are not followed and no proxy is used; a name that resolves to a private
+ * certificate is checked; redirects are not followed, no proxy is used, no request is sent twice; a name that resolves to a private
  * address is not connected to. Connecting, the whole request and the body have limits. Names are resolved on
  * a thread of libcurl's. Owns its connections and buffers. What can fail comes as an outcome; URLs, which
  * hold the key, are never logged nor part of a reason. Loop thread only. Not here: retries, what an answer

@@ -245,6 +245,19 @@ static void connections_are_kept(void **state)
     assert_int_equal(bench->connection_count, 1);
 }
 
+/* Not even when a kept connection ends without an answer, where HTTP allows it. */
+static void a_request_is_sent_once(void **state)
+{
+    struct bench *bench = *state;
+    assert_int_equal(get_answered_by(bench, SLICE(OK_REPLY("hello", "5"))), FETCH_ANSWERED);
+    bench->closes = true;
+    assert_int_equal(get_answered_by(bench, SLICE("")), FETCH_BROKEN);
+    assert_int_equal(bench->request_count, 2);
+    bench->closes = false;
+    assert_int_equal(get_answered_by(bench, SLICE(OK_REPLY("hello", "5"))), FETCH_ANSWERED);
+    assert_int_equal(bench->request_count, 3);
+}
+
 static void a_redirect_is_not_followed(void **state)
 {
     struct bench *bench = *state;
@@ -402,6 +415,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         BENCH_TEST(an_answer_comes_with_its_status),
         BENCH_TEST(connections_are_kept),
+        BENCH_TEST(a_request_is_sent_once),
         BENCH_TEST(a_redirect_is_not_followed),
         BENCH_TEST(every_fault_has_its_outcome),
         BENCH_TEST(a_body_without_a_length_is_bounded),
