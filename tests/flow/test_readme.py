@@ -3,6 +3,7 @@
 control and with the roles that they make, so that these are known to be enough. What they name must exist."""
 import re
 import shlex
+import subprocess
 import urllib.parse
 import urllib.request
 
@@ -166,7 +167,7 @@ def test_what_the_documents_call_metrics_and_roles_exist(site, machine):
     labelled = {name for part in ("collector", "aggregator") for name in fetch_metrics(site[part].admin)}
     roles = set(machine.sql("SELECT rolname FROM pg_roles").splitlines())
     for document in DOCUMENTS:
-        for name, labels in re.findall(r"\b(footfall_[a-z_]+)(\{[^}]*\})?", document.read_text()):
+        for name, labels in re.findall(r"\b(footfall_[a-z0-9_]+)(\{[^}]*\})?", document.read_text()):
             assert name in metrics | roles and (not labels or name + labels in labelled), f"{document.name}: {name}{labels}"
 
 
@@ -240,8 +241,14 @@ def test_links_lead_somewhere():
             assert anchor in anchors, f"{document.name}: {target}"
 
 
+def test_the_settings_of_places_are_taken(tmp_path):
+    settings = tmp_path / "aggregator.conf"
+    settings.write_text(next(block.text for block in blocks(OPERATIONS) if "[ip2location]" in block.text))
+    subprocess.run([BUILD / "bin/footfall-aggregator", "--config", settings, "--check-config"], check=True)
+
+
 def test_every_block_has_its_test():
     """Those of docs/cutover.md are in test_cutover.py."""
     assert {block.language for block in blocks(README)} <= {"sh", "ini", "sql", "nginx", "html"}
     assert [block.language for block in blocks(OPERATIONS)] == [
-        "sh", "ini", "sql", "ini", "sh", "sql", "sh", "sql", "sql", "sh"]
+        "sh", "ini", "sql", "ini", "ini", "sh", "sql", "sh", "sql", "sql", "sh"]
