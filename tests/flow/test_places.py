@@ -176,3 +176,28 @@ def test_a_new_address_is_waited_for_while_nothing_is_behind(programs, topic, da
         database.wait_stored(topic)
     assert sources(database) == {"api": 10}
     assert 0.5 < aggregator.metrics()["footfall_place_wait_seconds_total"] < 5
+
+
+def test_a_few_failures_are_borne(programs, topic, database, stub):
+    """One request in ten is lost on the way."""
+    stub.answer = lambda ip: Reply(raw=b"") if ip.endswith("7") else Reply()
+    aggregator = programs.aggregator(topic, database, **settings(stub))
+    for ip in public(60):
+        topic.produce(messages([ip]))
+        database.wait_stored(topic)
+    lost = sum(ip.endswith("7") for ip in public(60))
+    assert sources(database) == {"api": 60 - lost, "mmdb": lost}
+    assert aggregator.metrics()["footfall_ip2location_up"] == 1 and len(stub.asked) == 60
+
+
+def test_a_slow_service_is_left_alone(programs, topic, database, stub):
+    stub.delay_s = 0.7  # it answers, but too late for any batch
+    aggregator = programs.aggregator(topic, database, **settings(stub))
+    fresh = iter(public(1000))
+
+    def is_open():
+        topic.produce(messages([next(fresh)]))
+        database.wait_stored(topic)
+        return "event=breaker_opened" in aggregator.log_text()
+    wait_until(is_open, "the breaker opens")
+    assert "too late" in aggregator.log_text() and len(stub.asked) <= 16
