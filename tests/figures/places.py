@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The part `places` of measure: what ip2location.io costs the stream when it is well, slow or dead. It is a stub on loopback."""
+import collections
+import random
+import time
+
+from bench.ip2location import KEY, Reply, Stub
+from servers import Program, free_ports, wait_until
+
+import psycopg2
+
+RATE, SECONDS = 1000, 20  # of the live part
+ADDRESSES = 20000         # heavy-tailed
+
+
+def _start(pipe, tools, name, url):
+    """An aggregator on a database of its own, which reads the topic from its beginning; url None: without the service."""
+    pipe.postgres.create_database(name)
+    service = {"ip2location.url": url, "ip2location.key": KEY, "ip2location.daily_budget": 100_000_000,
+               "ip2location.monthly_budget": 1_000_000_000} if url else {}
+    return Program(pipe.folder / name, tools.binary, {
+        "kafka.brokers": pipe.kafka.brokers, "postgres.conninfo": pipe.postgres.conninfo(name), "events.max_age": "90d",
+        **service}, free_ports(1)[0], name=name)
+
+
+def _backlog(pipe, tools, name, url, count):
+    """(hits/s, CPU seconds of the aggregator a million hits) from the first stored hit on."""
+    aggregator = _start(pipe, tools, name, url)
+    with psycopg2.connect(pipe.postgres.conninfo(name)) as watcher:
+        watcher.autocommit = True
+        cursor = watcher.cursor()
+
+        def stored():
+            cursor.execute("SELECT to_regclass('footfall.partitions')")
+            if cursor.fetchone()[0] is None:
+                return 0
+            cursor.execute("SELECT coalesce(sum(next_offset), 0) FROM footfall.partitions WHERE next_offset > 0")
+            return int(cursor.fetchone()[0])
+        aggregator.start(wait=False)
+        wait_until(lambda: stored() > 0, "the first hits", 600, every_s=0.01)
+        begin, first = time.monotonic(), stored()
+        wait_until(lambda: stored() == count, f"{count} hits stored", 600, every_s=0.02)
+        wall, cpu = time.monotonic() - begin, tools.cpu_seconds([aggregator.pid])
+    aggregator.stop()
+    return (count - first) / wall, cpu * 1e6 / count
+
+
+def measure_dead(pipe, tools, count, rounds=3):
+    """A backlog without the service, and with one that refuses connections or hangs, in turns."""
+    hanging = Stub()
+    hanging.answer = Reply(hang=True)
+    urls = {"off": None, "refusing": f"http://127.0.0.1:{free_ports(1)[0]}/", "hanging": hanging.url}
+    runs = collections.defaultdict(list)
+    for number in range(rounds):
+        for mode, url in urls.items():
+            runs[mode].append(_backlog(pipe, tools, f"places_{mode}_{number}", url, count))
+    hanging.stop()
+    for mode, figures in runs.items():
+        print(f"places: service {mode}: "
+              + ", ".join(f"{speed:,.0f} hits/s with {cpu:.2f} CPU s a million" for speed, cpu in figures), flush=True)
+
+
+def measure_live(pipe, tools, delay_s):
+    """Who answers at RATE hits/s, while nothing is behind."""
+    stub = Stub()
+    stub.delay_s = delay_s
+    name = f"places_live_{int(delay_s * 1000)}"
+    aggregator = _start(pipe, tools, name, stub.url)
+    aggregator.start()
+    wait_until(lambda: aggregator.metrics()["footfall_lag_messages"] == 0 and
+               aggregator.metrics()["footfall_partitions_held"] > 0, "caught up", 600)
+    before = aggregator.metrics()
+    rng = random.Random(1)
+    begin = time.monotonic()
+    for number in range(RATE * SECONDS):
+        ip_number = min(int(rng.paretovariate(0.6)), ADDRESSES)
+        ip = f"77.{ip_number // 65536}.{ip_number // 256 % 256}.{ip_number % 256}"
+        tools.send(ip, number)
+        time.sleep(max(0, begin + number / RATE - time.monotonic()))
+    tools.flush()
+    wait_until(lambda: aggregator.metrics()["footfall_hits_total"] >= before["footfall_hits_total"] + RATE * SECONDS,
+               "all stored", 120)
+    after = aggregator.metrics()
+    counts = {source: after[f'footfall_places_total{{source="{source}"}}'] - before[f'footfall_places_total{{source="{source}"}}']
+              for source in ("api", "mmdb", "none", "private")}
+    waited = after["footfall_place_wait_seconds_total"] - before["footfall_place_wait_seconds_total"]
+    print(f"places: {RATE} hits/s, heavy-tailed, service of {delay_s * 1000:.0f} ms: {len(stub.asked)} requests; answered by "
+          + ", ".join(f"{source} {100 * count / sum(counts.values()):.1f} %" for source, count in counts.items() if count)
+          + f"; batches waited {waited:.1f} of {SECONDS} s", flush=True)
+    aggregator.stop()
+    stub.stop()
+
+
+def measure_places(pipe, tools, count=300_000):
+    """tools: binary, cpu_seconds(pids), produce(pipe, count), send(ip, number), flush()."""
+    measure_live(pipe, tools, 0.1)
+    live = RATE * SECONDS
+    tools.produce(pipe, count)
+    measure_dead(pipe, tools, live + count)
