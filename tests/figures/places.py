@@ -24,7 +24,7 @@ def _start(pipe, tools, name, url):
 
 
 def _backlog(pipe, tools, name, url, count):
-    """(hits/s, CPU seconds of the aggregator a million hits) from the first stored hit on."""
+    """(hits/s from the first stored hit on, CPU seconds of the aggregator and of Postgres a million hits)"""
     aggregator = _start(pipe, tools, name, url)
     with psycopg2.connect(pipe.postgres.conninfo(name)) as watcher:
         watcher.autocommit = True
@@ -36,13 +36,15 @@ def _backlog(pipe, tools, name, url, count):
                 return 0
             cursor.execute("SELECT coalesce(sum(next_offset), 0) FROM footfall.partitions WHERE next_offset > 0")
             return int(cursor.fetchone()[0])
+        before = tools.spent_by_postgres()
         aggregator.start(wait=False)
         wait_until(lambda: stored() > 0, "the first hits", 600, every_s=0.01)
         begin, first = time.monotonic(), stored()
         wait_until(lambda: stored() == count, f"{count} hits stored", 600, every_s=0.02)
         wall, cpu = time.monotonic() - begin, tools.cpu_seconds([aggregator.pid])
+        theirs = tools.spent_by_postgres() - before
     aggregator.stop()
-    return (count - first) / wall, cpu * 1e6 / count
+    return (count - first) / wall, cpu * 1e6 / count, theirs * 1e6 / count
 
 
 def measure_dead(pipe, tools, count, rounds=3):
@@ -57,7 +59,7 @@ def measure_dead(pipe, tools, count, rounds=3):
     hanging.stop()
     for mode, figures in runs.items():
         print(f"places: service {mode}: "
-              + ", ".join(f"{speed:,.0f} hits/s with {cpu:.2f} CPU s a million" for speed, cpu in figures), flush=True)
+              + ", ".join(f"{speed:,.0f} hits/s with {cpu:.2f} + {theirs:.2f} CPU s a million" for speed, cpu, theirs in figures), flush=True)
 
 
 def measure_live(pipe, tools, delay_s):
@@ -92,7 +94,7 @@ def measure_live(pipe, tools, delay_s):
 
 
 def measure_places(pipe, tools, count=300_000):
-    """tools: binary, cpu_seconds(pids), produce(pipe, count), send(ip, number), flush()."""
+    """tools: binary, cpu_seconds(pids), spent_by_postgres(), produce(pipe, count), send(ip, number), flush()."""
     measure_live(pipe, tools, 0.1)
     live = RATE * SECONDS
     tools.produce(pipe, count)
