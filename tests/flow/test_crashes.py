@@ -95,8 +95,8 @@ def choose(counts, most):
     """(where, call, number): all, or so many of them, spread over all numbers, at least one of each call."""
     every = [(*call, number + 1) for call, count in sorted(counts.items()) for number in range(count)]
     first = {each[:2]: each for each in reversed(every)}
-    step = max(1, len(every) // most)
-    return sorted({*every[step // 2::step], *first.values()} if most else every)
+    step = max(1, len(every) // most) if most else 1
+    return sorted({*every[step // 2::step], *first.values()})
 
 
 def die(collector, where, call, number):

@@ -13,6 +13,7 @@ from servers import wait_until
 
 CALLS = ("pwrite64", "fdatasync", "fsync", "openat", "renameat", "unlinkat", "ftruncate", "fallocate", "mkdirat", "?mkdir")
 SEGMENTS_AHEAD = 400  # that are made while it is attached; strace must know their names
+DETACH_S = 10
 
 _BY_NAME = ("openat", "renameat", "unlinkat", "mkdirat")  # a name in the folder that a descriptor stands for
 
@@ -97,8 +98,17 @@ class Strace:
         """Lets go of the program; it runs on."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
-            self.process.wait(60)
+            try:
+                self.process.wait(DETACH_S)
+            except subprocess.TimeoutExpired:
+                self._let_die()
         return self
+
+    def _let_die(self):
+        """A program that is killed at the moment of letting go of it makes strace wait for ever."""
+        self.process.kill()
+        self.process.wait()
+        wait_until(lambda: not self.program.is_running(), f"{self.program.name} is dead")
 
     def __enter__(self):
         return self.start()
