@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * aggregator_inside: what the parts of the aggregator share: aggregator.c takes messages in and decides whose
- * turn it is, committing.c claims and writes, awaiting.c lets a batch wait for its places, recovering.c deals with failures of that, halting.c stops
- * partitions. Included by them only. */
+ * turn it is, committing.c claims and writes, awaiting.c lets a batch wait for its places, recovering.c deals
+ * with failures, halting.c stops partitions. Included by them only. */
 #ifndef AGGREGATOR_AGGREGATOR_INSIDE_H
 #define AGGREGATOR_AGGREGATOR_INSIDE_H
 
