@@ -118,7 +118,7 @@ def test_what_is_whole_arrives_and_what_is_lost_is_said(programs, topic, databas
         visitors.told[hit["id"]] = UNKNOWN
     collector.config.write_text(collector.config.read_text().replace(f"= {NOWHERE}\n", f"= {kafka.brokers}\n"))
     collector.start_again()
-    wait_until(collector.has_drained, "all is on the topic")
+    collector.wait_drained()
     assert collector.figure(f"journal_{figure}_total") == 1
     assert f"event={event} " in collector.log_text()
     if figure == "damaged_segments":
