@@ -3,6 +3,7 @@
 nobody who visits a site notices."""
 import collections
 import contextlib
+import random
 import signal
 import time
 
@@ -130,4 +131,25 @@ def test_who_waits_for_kafka_is_told_the_truth(programs, topic, database, cluste
     visitors.wait_taken(size.rate)
     visitors.stop()
     assert set(visitors.statuses) <= {204, 503}, f"answers: {visitors.statuses}"
+    promises.check_stored(topic, database, visitors)
+
+
+def test_one_fault_after_another_and_the_collector_killed_in_some(programs, topic, database, cluster, wire, load, long, seed):
+    rng = random.Random(seed)
+    collector = programs.collector(topic, kafka__brokers=wire.brokers)
+    programs.aggregator(topic, database)
+    visitors = load(collector, rate=SMALL.rate)
+    for number in range(4 * long):
+        fault = rng.choice([each for each in FAULTS if long > 1 or "killed" not in each])  # to start a broker takes its time
+        visitors.chapter = f"{number}: {fault}"
+        with FAULTS[fault](cluster, topic, wire):
+            time.sleep(rng.uniform(0, SMALL.outage_s))
+            if rng.random() < 0.5:
+                collector.kill()
+                collector.start_again(wait=False)
+            visitors.wait_taken(SMALL.rate // 2)
+        time.sleep(rng.uniform(0, 1))
+    visitors.stop()
+    assert set(visitors.statuses) <= {0, 204}, f"answers: {visitors.statuses}"
+    collector.wait_drained()
     promises.check_stored(topic, database, visitors)
