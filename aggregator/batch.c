@@ -227,6 +227,8 @@ void batch_add_hit(struct batch *batch, const struct batch_position *at, const s
                                 .home = home_of(batch, hit),
                                 .ip = hit->ip,
                                 .event_time = hit->event_time,
+                                .source = hit->source,
+                                .flags = hit->flags,
                                 .is_bot = (hit->flags & HIT_FLAGS_BOT) != 0,
                                 .is_provisional = place->is_provisional};
     batch->provisional_count += place->is_provisional;

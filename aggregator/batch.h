@@ -36,6 +36,8 @@ struct batch_hit {
     wall_ms event_time;
     slice host, url, referrer; /* in the batch's arena */
     slice country, state, city;
+    enum hit_source source;
+    uint32_t flags;
     bool is_bot;
     bool is_provisional;         /* its place is */
     uint32_t row_start, row_len; /* in rows */

@@ -16,6 +16,7 @@
 
 #include "aggregator/pages.h"
 #include "aggregator/parts.h"
+#include "aggregator/rollups.h"
 #include "aggregator/row.h"
 #include "proto/partition.h"
 
@@ -38,6 +39,7 @@ struct held { /* of a claim that takes part */
 struct merge {
     struct merge_rules rules;
     struct parts *parts;
+    struct rollups *rollups;
     struct arena *arena;         /* texts of strays and stored rows */
     struct claim *const *claims; /* borrowed until merge_finish */
     size_t claim_count;
@@ -50,6 +52,8 @@ struct merge *merge_new(const struct merge_rules *rules)
     struct merge *merge = must_calloc(1, sizeof *merge);
     merge->rules = *rules;
     merge->parts = parts_new(rules->gap_ms);
+    merge->rollups = rollups_new();
+    merge->output.sums = rollups_rows(merge->rollups);
     merge->arena = arena_new(CHUNK_BYTES, max_arena_bytes);
     buf_init_growing(&merge->output.closed, START_BYTES, max_output_bytes);
     buf_init_growing(&merge->output.changes, START_BYTES, max_output_bytes);
@@ -65,6 +69,7 @@ void merge_free(struct merge **merge)
     buf_fini(&(*merge)->output.changes);
     buf_fini(&(*merge)->output.closed);
     arena_free(&(*merge)->arena);
+    rollups_free(&(*merge)->rollups);
     parts_free(&(*merge)->parts);
     free(*merge);
     *merge = NULL;
@@ -76,12 +81,13 @@ static void clear(struct merge *merge)
 {
     struct merge_output *output = &merge->output;
     parts_clear(merge->parts);
+    rollups_clear(merge->rollups);
     arena_clear(merge->arena);
     memset(merge->held, 0, sizeof merge->held);
     buf_clear(&output->closed);
     buf_clear(&output->changes);
     buf_clear(&output->strays);
-    output->closed_count = output->change_count = output->stray_count = 0;
+    output->closed_count = output->change_count = output->stray_count = output->sum_count = 0;
     output->new_hit_count = output->duplicate_count = 0;
 }
 
@@ -150,6 +156,7 @@ static enum status add_hit(struct merge *merge, struct batch_hit *hit)
         claim->greatest_event = hit->event_time;
     struct session part = session_of(hit);
     parts_add(merge->parts, hit->home, &part);
+    rollups_add(merge->rollups, hit);
     return STATUS_OK;
 }
 
@@ -328,6 +335,7 @@ static void write_changes(struct merge *merge, struct claim *claim)
 
 void merge_finish(struct merge *merge, const struct merge_time *time)
 {
+    merge->output.sum_count = rollups_count(merge->rollups);
     join_parts(merge, time->mono);
     for (size_t i = 0; i < merge->claim_count; i++) {
         close_due(merge, merge->claims[i], time);

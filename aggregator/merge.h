@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * merge: the pure middle of a batch: which hits are new, which sessions they make, what is to be written.
  *
- *   merge_start   dedup against the received sets; the audit of streams; hits merged per key; gives the
- * stored rows to look up merge_take    a stored row that was taken back (or a stray that was taken in) joins
- *   merge_finish  joins open sessions, closes those that are due, encodes all rows
+ *   merge_start:  dedup against the received sets; the audit of streams; hits are added up (rollups)
+ *                 and merged per key; gives the stored rows to look up
+ *   merge_take:   a stored row that was taken back (or a stray that was taken in) joins
+ *   merge_finish: joins open sessions, closes those that are due, encodes all rows
+ *
  * A hit whose home takes part in the batch goes straight to that claim, wherever it was read: the claim is
  * fenced by the same transaction, so the way through footfall.strays would add nothing but two writes. Any
  * other hit away from home becomes a stray. The store drives it inside the transaction. It changes the
@@ -59,10 +61,11 @@ void merge_finish(struct merge *merge, const struct merge_time *time);
 /* What is to be written, valid until the next merge_start. COPY BINARY tuples without header and trailer, all
  * columns in the order of sql/migrations/0001_tables.sql. */
 struct merge_output {
-    struct buf closed;  /* session_events_aggregated_ip */
-    struct buf changes; /* footfall.open_session_pages; versions are the claims' committed version + 1 */
-    struct buf strays;  /* footfall.strays */
-    size_t closed_count, change_count, stray_count, new_hit_count, duplicate_count;
+    struct buf closed;      /* session_events_aggregated_ip */
+    struct buf changes;     /* footfall.open_session_pages; versions are the claims' committed version + 1 */
+    struct buf strays;      /* footfall.strays */
+    const struct buf *sums; /* footfall.rollup_sums */
+    size_t closed_count, change_count, stray_count, sum_count, new_hit_count, duplicate_count;
 };
 const struct merge_output *merge_output(const struct merge *merge);
 /* True when stored changes of this claim are of no more use: the store deletes those of versions below

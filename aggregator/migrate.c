@@ -27,13 +27,14 @@ static const char has_versions[] =
 
 static const char find_versions[] = "SELECT version FROM footfall.migrations ORDER BY version";
 
-/* The public relations that the first file makes. */
+/* The public relations that our files make, but for the reports. */
 static const char find_foreign[] =
     "SELECT string_agg(format('ALTER TABLE public.%I RENAME TO %I;', relname, relname || '_before_footfall'),"
     "                  ' ' ORDER BY relname)"
     "  FROM pg_class"
     " WHERE relnamespace = 'public'::regnamespace"
-    "   AND relname IN ('processed_events', 'user_agents', 'session_events_aggregated_ip', 'rejected_hits')";
+    "   AND relname IN ('processed_events', 'user_agents', 'session_events_aggregated_ip', 'rejected_hits',"
+    "                   'traffic_by_hour', 'pages_by_day', 'referrers_by_day')";
 
 /* Which files are in the database. */
 struct versions {

@@ -52,6 +52,12 @@ void row_add_text_or_null(struct buf *out, slice text)
         row_add_text(out, text);
 }
 
+void row_add_bool(struct buf *out, bool value)
+{
+    char byte = value;
+    add_field(out, &byte, sizeof byte);
+}
+
 void row_add_int16(struct buf *out, int16_t value)
 {
     uint16_t bytes = htobe16((uint16_t)value);

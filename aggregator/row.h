@@ -19,6 +19,7 @@ void row_begin(struct buf *out, int field_count);
 void row_add_null(struct buf *out);
 void row_add_text(struct buf *out, slice text);
 void row_add_text_or_null(struct buf *out, slice text); /* empty: NULL */
+void row_add_bool(struct buf *out, bool value);
 void row_add_int16(struct buf *out, int16_t value);
 void row_add_int32(struct buf *out, int32_t value);
 void row_add_int64(struct buf *out, int64_t value);

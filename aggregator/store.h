@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * store: what the aggregator does in Postgres: claims, the batch transaction and its fence.
  *
- *   store_claim  = claim row -> received streams later -> load open sessions -> struct claim
- *   store_write  = new user agents, missing days (own transactions) -> begin -> fence_check -> received ->
- * strays taken
- *                  -> stored sessions taken back -> merge -> hits -> closed sessions -> open changes ->
- * strays
- *                  -> rejects -> fence_move -> commit
+ *   store_claim = claim row -> received streams later -> load open sessions -> struct claim
+ *   store_write = new user agents, missing days (own transactions) -> begin -> fence_check -> received
+ *                 -> strays taken -> stored sessions taken back -> merge -> hits -> closed sessions
+ *                 -> open changes -> sums of rollups -> strays -> rejects -> fence_move -> commit
+ *
  * Each is a list of named steps over one database connection, one operation at a time; the caller waits for
  * the callback before the next one (also of another kind). Safety is the partition's row: owner, next_offset
  * and version are checked under its lock first and again by the last statement; a COMMIT is never sent twice.

@@ -292,6 +292,16 @@ static enum step_move copy_changes(void *job)
                      &writing->output->changes);
 }
 
+static enum step_move copy_sums(void *job)
+{
+    struct writing *writing = job;
+    return copy_rows(
+        writing,
+        "COPY footfall.rollup_sums (kind, at, host, name, country, state, city, bot, source, counted,"
+        " hits) FROM STDIN (FORMAT binary)",
+        writing->output->sums);
+}
+
 static enum step_move copy_strays(void *job)
 {
     struct writing *writing = job;
@@ -399,6 +409,7 @@ static const struct step write_steps[] = {
     {"closed_sessions", copy_closed, NULL},
     {"changes_forgotten", forget_next, forget_more},
     {"changes", copy_changes, NULL},
+    {"sums", copy_sums, NULL},
     {"strays", copy_strays, NULL},
     {"rejects", copy_rejects, NULL},
     {"rejects_retried", delete_retried, count_retried},

@@ -2,12 +2,14 @@
  * writing: one batch, from what it needs beforehand to its COMMIT, as a list of steps.
  *
  *   agents, days (transactions of their own)
- *   -> begin -> fence check -> received sets -> merge starts -> received sets and audit saved -> strays and
- *   stored sessions taken -> merge finishes -> COPY of hits, closed sessions, changes, strays, rejects ->
- * fence move -> commit A step without anything to do sends nothing: a batch in health is eight statements.
- * Owned by the store; loop thread. The COMMIT is sent once: when its reply is lost, the partition's row
- * knows. Failpoints, in the order in which a batch passes them: after_fence_check, inside_copy (each piece
- * sent), before_commit, after_commit (its reply is there and not yet read). */
+ *   -> begin -> fence check -> received sets -> merge starts -> received sets and audit saved
+ *   -> strays and stored sessions taken -> merge finishes
+ *   -> COPY of hits, closed sessions, changes, sums, strays, rejects -> fence move -> commit
+ *
+ * A step without anything to do sends nothing: a batch in health is nine statements. Owned by the store; loop
+ * thread. The COMMIT is sent once: when its reply is lost, the partition's row knows. Failpoints, in the
+ * order in which a batch passes them: after_fence_check, inside_copy (each piece sent), before_commit,
+ * after_commit (its reply is there and not yet read). */
 #ifndef AGGREGATOR_WRITING_H
 #define AGGREGATOR_WRITING_H
 

@@ -56,6 +56,7 @@ FOREIGN = {
         "aggregator/parts.c",
         "aggregator/place_cache.c",
         "aggregator/places.c",
+        "aggregator/rollups.c",
         "aggregator/strings.c",
         "base/http/peers.c",
         "base/uuid.c",

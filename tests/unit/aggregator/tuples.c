@@ -175,3 +175,22 @@ bool tuples_next_stray(slice *rest, slice topic, struct tuples_stray *stray)
     take_session_part(rest, &stray->value);
     return true;
 }
+
+bool tuples_next_sum(slice *rest, struct tuples_sum *sum)
+{
+    if (!begin(rest, 11))
+        return false;
+    sum->kind = take_text(rest);
+    sum->at = take_time(rest);
+    sum->host = take_text(rest);
+    sum->name = take_text(rest);
+    sum->country = take_text(rest);
+    sum->state = take_text(rest);
+    sum->city = take_text(rest);
+    slice bot = take_text(rest);
+    sum->bot = bot.len > 0 ? bot.data[0] : -1;
+    sum->source = take_text(rest);
+    sum->counted = take_number(rest, 1) != 0;
+    sum->hits = take_number(rest, 8);
+    return true;
+}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * tuples: reads back what our encoders wrote in the binary form of COPY: field by field, and the rows of
- * three tables.
+ * four tables.
  *
  * For tests that ask what merge would store. Anything that is not as it should be stops the program (MUST).
  * Slices are borrowed from the tuples. */
@@ -21,6 +21,16 @@ struct tuples_stray {
     struct session value;
 };
 
+struct tuples_sum {
+    slice kind;
+    wall_ms at;
+    slice host, name, country, state, city;
+    int bot; /* -1: NULL */
+    slice source;
+    bool counted;
+    int64_t hits;
+};
+
 /* Each takes the first tuple off *rest; false when there is none left. topic: what the first column must say.
  */
 bool tuples_next_session(slice *rest, int64_t gap_ms, struct session *session);
@@ -33,5 +43,6 @@ struct tuples_changes {
 };
 bool tuples_next_change(struct tuples_changes *changes, slice topic, struct tuples_change *change);
 bool tuples_next_stray(slice *rest, slice topic, struct tuples_stray *stray);
+bool tuples_next_sum(slice *rest, struct tuples_sum *sum);
 
 #endif
