@@ -141,6 +141,7 @@ static void on_tick(uv_timer_t *timer)
     aggregator->is_peek_due = true;
     aggregator->is_audit_due = true;
     ask_ends(aggregator);
+    folding_tick(aggregator->folding, mono_now());
     aggregator_turn(aggregator);
 }
 
@@ -315,6 +316,8 @@ struct aggregator *aggregator_start(struct uv_loop_s *loop, const struct aggrega
                                             .gap_ms = configuration->sessions_gap_ms,
                                             .max_open_sessions = (size_t)configuration->sessions_max_open,
                                         });
+    aggregator->folding =
+        folding_new(loop, &(struct folding_options){configuration->postgres_conninfo, options->metrics});
     aggregator->merge = merge_new(&(struct merge_rules){
         .topic = configuration->kafka_topic,
         .gap_ms = configuration->sessions_gap_ms,
@@ -414,8 +417,9 @@ static void on_part_closed(void *context)
 static void finish_stop(struct aggregator *aggregator)
 {
     feed_stop(&aggregator->feed);
-    aggregator->open_handles++;
+    aggregator->open_handles += 2;
     store_close(&aggregator->store, on_part_closed, aggregator);
+    folding_close(&aggregator->folding, on_part_closed, aggregator);
     if (aggregator->locator != NULL) {
         aggregator->open_handles++;
         locator_close(&aggregator->locator, on_part_closed, aggregator);

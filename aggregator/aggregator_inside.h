@@ -9,6 +9,7 @@
 
 #include "aggregator/aggregator.h"
 #include "aggregator/assignment.h"
+#include "aggregator/folding.h"
 #include "aggregator/intake.h"
 #include "aggregator/locator.h"
 #include "aggregator/merge.h"
@@ -28,6 +29,7 @@ struct aggregator {
     struct feed *feed;
     struct store *store;
     struct locator *locator; /* NULL: the place service is not asked */
+    struct folding *folding;
     struct merge *merge;
     struct intake intake;
     mono_ms now; /* of this turn: aggregator_look_at_clock */

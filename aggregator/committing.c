@@ -81,6 +81,7 @@ static void count_commit(struct aggregator *aggregator)
     metrics_add(metrics, METRICS_SESSIONS_CLOSED, (int64_t)output->closed_count);
     metrics_add(metrics, METRICS_SESSION_CHANGES, (int64_t)output->change_count);
     metrics_add(metrics, METRICS_STRAYS, (int64_t)output->stray_count);
+    metrics_add(metrics, METRICS_SUMS, (int64_t)output->sum_count);
     metrics_add(metrics, METRICS_BATCHES, 1);
     metrics_add(metrics, METRICS_BATCH_TIME, aggregator->now.ms - aggregator->pace.started.ms);
     aggregator->committed_at = aggregator->now;
@@ -90,6 +91,7 @@ static void note_committed(struct aggregator *aggregator)
 {
     note_success(aggregator);
     count_commit(aggregator);
+    folding_note_appended(aggregator->folding, merge_output(aggregator->merge)->sum_count);
     pace_note_committed(&aggregator->pace, aggregator->writing->batch->message_count, aggregator->now);
     if (recovering_is_stale(aggregator))
         return;

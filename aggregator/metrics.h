@@ -30,6 +30,9 @@
     X(SESSION_CHANGES, "session_changes_total", NULL, COUNTER, PLAIN, "Changes of open sessions stored")     \
     X(STRAYS, "strays_total", NULL, COUNTER, PLAIN,                                                          \
       "Parts of sessions read outside their home partition and handed over")                                 \
+    X(SUMS, "rollup_sums_total", NULL, COUNTER, PLAIN, "Sums of hits appended for the rollups")              \
+    X(SUMS_FOLDED, "rollup_sums_folded_total", NULL, COUNTER, PLAIN, "Those moved into the rollups' tables") \
+    X(FOLD_FAILURES, "rollup_fold_failures_total", NULL, COUNTER, PLAIN, "Attempts at that which failed")    \
     X(HOLES, "stream_holes", NULL, GAUGE, PLAIN, "Numbers missing of streams that have ended")               \
     X(HOLED, "streams_with_holes", NULL, GAUGE, PLAIN, "Streams that have ended and lack numbers")           \
     X(BATCHES, "batches_total", NULL, COUNTER, PLAIN, "Transactions committed")                              \
