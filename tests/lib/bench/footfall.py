@@ -120,11 +120,11 @@ class Collector(Ours):
 
 
 class Aggregator(Ours):
-    def __init__(self, folder, kafka, topic, database, failpoint="", **settings):
+    def __init__(self, folder, kafka, topic, database, failpoint="", env=None, **settings):
         super().__init__(folder, "footfall-aggregator", {
             "kafka.brokers": kafka.brokers, "kafka.topic": topic.name, "postgres.conninfo": database.conninfo,
             "sessions.lateness": "1s", "rdkafka.session.timeout.ms": "6000",
-            **{key.replace("__", "."): value for key, value in settings.items()}}, failpoint)
+            **{key.replace("__", "."): value for key, value in settings.items()}}, failpoint, env)
 
 
     def command(self, *arguments, failpoint=""):
@@ -153,9 +153,9 @@ class Programs:
     def collector(self, topic, ready=True, env=None, **settings):
         return self._added(Collector(self._folder(), self.kafka, topic, env, **settings)).start(wait=ready)
 
-    def aggregator(self, topic, database, failpoint="", ready=True, **settings):
+    def aggregator(self, topic, database, failpoint="", ready=True, env=None, **settings):
         """ready: wait until it is; one with a failpoint may never be."""
-        program = Aggregator(self._folder(), self.kafka, topic, database, failpoint, **settings)
+        program = Aggregator(self._folder(), self.kafka, topic, database, failpoint, env, **settings)
         return self._added(program).start(wait=ready and not failpoint)
 
     def end(self):

@@ -19,6 +19,8 @@ HITS_PER_VISITOR = 50
 HOSTS = ("shop.example", "blog.example", "www.example.org", "a-rather-long-name-of-a-host.example.net")
 AGENTS = ("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36",
           "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:143.0) Gecko/20100101 Firefox/143.0")
+SOURCES = ("beacon", "pixel", "mirror", "log", "api")
+FLAGS = (0, 0, 1, 2, 4, 16, 19)  # robots, pages fetched in advance, remarks: see proto/hit.h
 
 Hit = collections.namedtuple("Hit", "ts ip host url referrer agent")
 
@@ -101,8 +103,8 @@ def from_collectors(hits, partitions, seed, collectors=3, repeated=0.02):
         home, boot = homes[key], rng.choice(boots)
         numbers[boot, home] += 1
         message = Message(home, f"{hit.host}|{hit.ip}".encode(), json.dumps({
-            **old_fields(hit), "v": 1, "id": str(uuid.UUID(int=rng.getrandbits(128))), "source": "beacon",
-            "stream": f"{boot}-{home}", "seq": numbers[boot, home], "received_time": time_text(hit.ts + 3)}).encode())
+            **old_fields(hit), "v": 1, "id": str(uuid.UUID(int=rng.getrandbits(128))), "source": SOURCES[hit.ts % 5],
+            "flags": FLAGS[hit.ts % 7], "stream": f"{boot}-{home}", "seq": numbers[boot, home], "received_time": time_text(hit.ts + 3)}).encode())
         yield message
         if rng.random() < repeated:
             yield message
