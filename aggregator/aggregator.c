@@ -130,7 +130,7 @@ static void ask_ends(struct aggregator *aggregator)
     if (aggregator->partition_count == 0 || now.ms - aggregator->ends_asked_at.ms < ENDS_EVERY_MS)
         return;
     aggregator->ends_asked_at = now;
-    if (assignment_count(&aggregator->assignment, ASSIGNMENT_WANTED) > 0)
+    if (assignment_count(&aggregator->assignment, ASSIGNMENT_WANTED) > 0 || feed_has_faults(aggregator->feed))
         feed_ask_ends(aggregator->feed);
 }
 

@@ -23,11 +23,13 @@ enum {
     /* librdkafka never asks the bootstrap list again: when all brokers have new addresses, only a new client
      * finds them. */
     MAX_DOWN_MS = 180000,
+    FAULT_PATIENCE = 6,
 };
 
 struct pending_fault { /* told when the broker has said where the log begins and ends now */
     int partition;
-    int answers; /* to be waited for: one that is under way may be older than the fault */
+    bool is_answer_older; /* the next one was asked for before the fault */
+    int patience;         /* answers that may say nothing of this partition, as while it has no leader */
     char reason[200];
 };
 
@@ -192,28 +194,44 @@ static void note_fault(struct feed *feed, int partition, const char *reason)
         return;
     feed->faults = must_realloc(feed->faults, (feed->fault_count + 1) * sizeof *feed->faults);
     struct pending_fault *fault = &feed->faults[feed->fault_count++];
-    fault->partition = partition;
-    fault->answers = feed_client_is_asking(feed->client) ? 2 : 1;
+    *fault = (struct pending_fault){.partition = partition,
+                                    .is_answer_older = feed_client_is_asking(feed->client),
+                                    .patience = FAULT_PATIENCE};
     snprintf(fault->reason, sizeof fault->reason, "%s", reason);
     feed_client_ask(feed->client);
+}
+
+/* Whether this answer says what is to be told of the fault; else another one is waited for. */
+static bool is_ripe(struct pending_fault *fault, const struct loss_log *log)
+{
+    if (fault->is_answer_older) {
+        fault->is_answer_older = false;
+        return false;
+    }
+    return log->end >= 0 || fault->patience-- == 0;
 }
 
 static void tell_faults(struct feed *feed)
 {
     size_t left = 0;
+    bool was_older = false;
     for (size_t i = 0; i < feed->fault_count; i++) {
-        struct pending_fault *fault = &feed->faults[i];
-        if (--fault->answers > 0) {
-            feed->faults[left++] = *fault;
-            continue;
-        }
-        feed->events.on_fault(feed->context,
-                              &(struct feed_fault){fault->partition, fault->reason,
-                                                   feed_client_answered_log(feed->client, fault->partition)});
+        struct pending_fault fault = feed->faults[i];
+        struct loss_log log = feed_client_answered_log(feed->client, fault.partition);
+        was_older |= fault.is_answer_older;
+        if (is_ripe(&fault, &log))
+            feed->events.on_fault(feed->context, &(struct feed_fault){fault.partition, fault.reason, log});
+        else
+            feed->faults[left++] = fault;
     }
     feed->fault_count = left;
-    if (left > 0)
+    if (was_older)
         feed_client_ask(feed->client);
+}
+
+bool feed_has_faults(const struct feed *feed)
+{
+    return feed->fault_count > 0;
 }
 
 /* ---- What the client says ---- */

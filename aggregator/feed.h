@@ -73,6 +73,8 @@ void feed_read_at(struct feed *feed, const struct feed_position *positions, size
 int64_t feed_lag(const struct feed *feed, int partition, int64_t next_offset);
 /* Hears where the logs end now: for partitions that are not read at the moment. Does not wait. */
 void feed_ask_ends(struct feed *feed);
+/* Some are to be told that no answer has said anything of yet: ask now and then. */
+bool feed_has_faults(const struct feed *feed);
 bool feed_is_connected(const struct feed *feed); /* false while no broker answers */
 /* Leaves the group; may take a second. Accepts NULL, leaves NULL; the loop must turn until the handles are
  * closed. */

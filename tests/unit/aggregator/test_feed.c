@@ -17,8 +17,13 @@
 #include "proto/partition.h"
 #include "tests/lib/mock_kafka.h"
 
-enum { PARTITIONS = 3, DEADLINE_MS = 30000, HEARTBEAT_REQUEST = 12 /* of Kafka's protocol */ };
-enum { ASSIGNED_CASES = 7 };
+enum {
+    PARTITIONS = 3,
+    DEADLINE_MS = 30000,
+    LIST_OFFSETS_REQUEST = 2,
+    HEARTBEAT_REQUEST = 12 /* of Kafka's protocol */
+};
+enum { ASSIGNED_CASES = 8 };
 
 #define TOPIC "hits"
 
@@ -310,6 +315,25 @@ static void an_offset_out_of_range_is_a_fault(void **state)
     assert_int_equal(member->message_count, 0);
 }
 
+/* As of a topic that has just been made anew: it has no leaders yet. */
+static void a_fault_waits_for_an_answer_that_says_something(void **state)
+{
+    struct bench *bench = *state;
+    struct member *member = &bench->members[0];
+    produce_many(bench, 2, 3);
+    rd_kafka_mock_push_request_errors(mock_kafka_cluster(bench->kafka), LIST_OFFSETS_REQUEST, 2,
+                                      RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED,
+                                      RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED);
+    feed_read_at(member->feed, (struct feed_position[]){{2, 1000}}, 1);
+    wait_until(bench, feed_has_faults(member->feed));
+    for (int64_t end = mono_now().ms + DEADLINE_MS; mono_now().ms < end && member->fault_count == 0;) {
+        feed_ask_ends(member->feed); /* as the aggregator does now and then */
+        turn(bench);
+    }
+    assert_non_null(strstr(member->fault, "2 0-3 "));
+    assert_false(feed_has_faults(member->feed));
+}
+
 static void a_second_member_takes_its_share_and_gives_it_back(void **state)
 {
     struct bench *bench = *state;
@@ -398,6 +422,7 @@ int main(void)
         ASSIGNED_TEST(another_list_replaces_the_first),
         ASSIGNED_TEST(values_and_control_records_are_told_apart),
         ASSIGNED_TEST(an_offset_out_of_range_is_a_fault),
+        ASSIGNED_TEST(a_fault_waits_for_an_answer_that_says_something),
         TEST(a_second_member_takes_its_share_and_gives_it_back),
         TEST(a_fatal_client_is_replaced),
         ASSIGNED_TEST(brokers_that_come_back_are_noticed),
