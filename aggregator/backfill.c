@@ -2,7 +2,7 @@
  * backfill: see the header.
  *
  *   each hour -> each chunk of its addresses -> find_places (loop runs until all are answered)
- *             -> repeatable read: those with an open session are left out, sessions, hits, commit
+ *             -> repeatable read: those with an open session are left out, sessions, sums, hits, commit
  * All that a transaction sees of an address is one moment: its hits, and no open session that they could be part of. */
 #include "aggregator/backfill.h"
 
@@ -267,6 +267,31 @@ static bool change_sessions(struct backfill *backfill, const char *hour)
     return ask(backfill, &statement, NULL);
 }
 
+/* What change_hits is about to take from one place and give to another, for the view traffic_by_hour: this transaction
+ * sees the same hits in both, or fails. */
+static bool move_sums(struct backfill *backfill, const char *hour)
+{
+    struct database_statement statement = {
+        .sql = "INSERT INTO footfall.rollup_sums (kind, at, host, country, state, city, bot, source, "
+               "counted, hits)"
+               " SELECT 'traffic', date_trunc('hour', p.event_timestamp), p.host, moved.country, moved.state,"
+               "        moved.city, footfall.is_bot(p.flags), p.source, footfall.is_counted(p.flags), "
+               "sum(moved.hits)"
+               "   FROM processed_events p"
+               "   JOIN unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS found (ip, country, state, "
+               "city)"
+               "     ON found.ip = p.ip"
+               "  CROSS JOIN LATERAL (VALUES (p.country, p.state, p.city, -1),"
+               "                             (found.country, found.state, found.city, 1))"
+               "          AS moved (country, state, city, hits)"
+               "  WHERE p.geo_source IN ('mmdb', 'none')"
+               "    AND p.event_timestamp >= $5::timestamp AND p.event_timestamp < $5::timestamp + interval "
+               "'1 hour'"
+               "  GROUP BY 2, 3, 4, 5, 6, 7, 8, 9 HAVING sum(moved.hits) <> 0"};
+    bind_found(backfill, 4, hour, &statement);
+    return ask(backfill, &statement, NULL);
+}
+
 static bool change_hits(struct backfill *backfill, const char *hour)
 {
     struct database_statement statement = {
@@ -292,7 +317,7 @@ static bool change_rows(struct backfill *backfill)
         !change_sessions(backfill, hour))
         return false;
     int64_t session_count = backfill->changed;
-    if (!change_hits(backfill, hour))
+    if (!move_sums(backfill, hour) || !change_hits(backfill, hour))
         return false;
     int64_t hit_count = backfill->changed;
     if (!command(backfill, "COMMIT"))

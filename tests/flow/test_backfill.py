@@ -40,6 +40,7 @@ def stored(database):
             "                                          country)"
             " SELECT event_timestamp, event_timestamp + interval '5 min', ip, host, 1, event_timestamp, 0, country"
             "   FROM processed_events WHERE event_timestamp >= %s::timestamp AND geo_source <> 'private'", at)
+    database.execute("SELECT footfall.recount_rollups('-infinity', 'infinity')")
     return database
 
 
@@ -71,6 +72,8 @@ def test_rows_and_sessions_get_the_place_of_the_service(stored, stub):
                        "    ON p.ip = s.ip AND p.event_timestamp = s.start_session"
                        " WHERE (s.country, s.city) IS DISTINCT FROM (p.country, p.city)") == []
     assert stored.value("SELECT count(*) FROM processed_events WHERE country = 'US'") == 25 * HOURS  # had an answer before
+    assert stored.value("SELECT sum(hits) FROM traffic_by_hour WHERE state = 'Karnataka'") == 75 * HOURS
+    assert stored.value("SELECT footfall.recount_rollups('-infinity', 'infinity')") == 0, "rollups differ from the hits"
     assert "0 hits and 0 sessions changed" in backfill(stored, stub).stdout and len(stub.asked) == 75
 
 
