@@ -133,7 +133,8 @@ def test_killed_at_every_call_on_its_journal(programs, topic, database, seed, lo
             killed[where, call] += die(collector, where, call, number)
     collector.wait_drained()
     collector.stop_well()
-    assert killed.total() > len(plan) // 2 and set(killed) == set(counts), f"{dict(killed)} of {dict(counts)}"
+    assert killed.total() > len(plan) // 2, f"{dict(killed)} of {dict(counts)}"
+    assert {where for (where, _), times in killed.items() if times} == {"start", "loop", "pool"}
     promises.check(programs, topic, database, load)
 
 
