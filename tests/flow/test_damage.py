@@ -2,6 +2,8 @@
 """A journal full of hits that Kafka never had is torn or damaged, while its collector is dead: what is whole arrives once, what is
 lost is said, to people and to the audit. The unit tests of the journal damage every byte; here the whole way is gone."""
 import json
+import os
+import subprocess
 
 import pytest
 
@@ -116,6 +118,8 @@ def test_what_is_whole_arrives_and_what_is_lost_is_said(programs, topic, databas
     lost = hits_lost_by(damage, files)
     for hit in lost:
         visitors.told[hit["id"]] = UNKNOWN
+    checked = subprocess.run([collector.binary, "check-journal", collector.journal], capture_output=True, text=True, check=False)
+    assert checked.returncode == (os.EX_DATAERR if figure == "damaged_segments" else 0), checked.stdout + checked.stderr
     collector.config.write_text(collector.config.read_text().replace(f"= {NOWHERE}\n", f"= {kafka.brokers}\n"))
     collector.start_again()
     collector.wait_drained()
