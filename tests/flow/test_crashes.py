@@ -79,16 +79,21 @@ def count_start(collector):
     return {("start", name): max(count for (_, other), count in counts.items() if other == name) for _, name in counts}
 
 
-def count_load(collector):
-    """{("loop" or "pool", call): how many}, in a time with some rolls and a removal."""
-    tracer = Strace(collector, collector.journal).start()
+def until_rolled(calls):
+    """The first of them, with so many rolls and a removal; None: they are not enough."""
+    names = collections.Counter()
+    for count, each in enumerate(calls, 1):
+        names[each.name] += 1
+        if names["fallocate"] > ROLLS and names["unlinkat"] > 0:
+            return calls[:count]
+    return None
 
-    def has_rolled():
-        names = collections.Counter(each.name for each in tracer.calls())
-        return names["fallocate"] > ROLLS and names["unlinkat"] > 0
-    wait_until(has_rolled, f"{ROLLS} rolls and a removal")
-    tracer.stop()
-    return collections.Counter(("loop" if each.thread == collector.pid else "pool", each.name) for each in tracer.calls())
+
+def count_load(collector):
+    """{("loop" or "pool", call): how many}"""
+    with Strace(collector, collector.journal) as tracer:
+        calls = wait_until(lambda: until_rolled(tracer.calls()), f"{ROLLS} rolls and a removal")
+    return collections.Counter(("loop" if each.thread == collector.pid else "pool", each.name) for each in calls)
 
 
 def choose(counts, most):

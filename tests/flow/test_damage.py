@@ -133,7 +133,7 @@ def test_what_is_whole_arrives_and_what_is_lost_is_said(programs, topic, databas
     published = promises.check(programs, topic, database, visitors)
     assert lost and not {hit["id"] for hit in lost} & set(published.ids())
     for hit in lost:  # the last of a stream may go without anybody's knowing that it was there
-        name = hit["stream"], hit["seq"]
-        assert name in published.skipped() or hit["seq"] > published.ends.get(hit["stream"], 0), f"{name} is not accounted for"
+        number = hit["stream"], hit["seq"]
+        assert number in published.skipped() or hit["seq"] > published.ends.get(hit["stream"], 0), f"{number} is not accounted for"
     assert len(published.skipped()) <= len(lost)
     assert not published.open_streams()
