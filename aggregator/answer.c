@@ -3,8 +3,7 @@
 #include "aggregator/answer.h"
 
 #include <stdlib.h>
-
-#include "base/json.h"
+#include <string.h>
 
 enum { MAX_NAME_BYTES = 512, MAX_NUMBER_BYTES = 40 };
 
@@ -115,18 +114,114 @@ static enum answer_kind read_place(const struct json_object *object, struct buf 
     return ANSWER_PLACE;
 }
 
+static enum answer_kind read_object(const struct json_object *object, ip_address asked, struct buf *scratch,
+                                    struct place_parts *parts)
+{
+    int64_t code;
+    if (find_error_code(object, &code))
+        return kind_of_code(code);
+    return is_about(object, asked, scratch) ? read_place(object, scratch, parts) : ANSWER_MALFORMED;
+}
+
+/* Whatever the status is, an error's code says more. */
+static bool is_refused_whole(int http_status, const struct json_object *object, enum answer_kind *kind)
+{
+    int64_t code;
+    if (object != NULL && find_error_code(object, &code))
+        *kind = kind_of_code(code);
+    else if (http_status != 200)
+        *kind = kind_of_status(http_status);
+    else if (object == NULL)
+        *kind = ANSWER_MALFORMED;
+    else
+        return false;
+    return true;
+}
+
 enum answer_kind answer_read(int http_status, slice body, ip_address asked, struct buf *scratch,
                              struct place_parts *parts)
 {
     struct json_object object;
-    int64_t code;
+    enum answer_kind kind;
     buf_clear(scratch);
     bool is_object = body.len <= ANSWER_MAX_BYTES && json_read_object(body, &object, NULL) == STATUS_OK;
-    if (is_object && find_error_code(&object, &code))
-        return kind_of_code(code);
-    if (http_status != 200)
-        return kind_of_status(http_status);
-    if (!is_object || !is_about(&object, asked, scratch))
+    if (is_refused_whole(http_status, is_object ? &object : NULL, &kind))
+        return kind;
+    return read_object(&object, asked, scratch, parts);
+}
+
+/* ---- Many ---- */
+
+static size_t find_asked(slice name, const ip_address *asked, size_t count)
+{
+    ip_address ip;
+    if (ip_read(name, &ip) != STATUS_OK)
+        return count;
+    size_t which = 0;
+    while (which < count && !ip_equals(asked[which], ip))
+        which++;
+    return which;
+}
+
+/* False: it speaks of what was not asked, or twice of one address. */
+static bool assign_values(const ip_address *asked, size_t count, struct answer_many *many)
+{
+    for (size_t i = 0; i < many->object.count; i++) {
+        size_t which = find_asked(many->object.members[i].name, asked, count);
+        if (which == count || many->values[which] != NULL)
+            return false;
+        many->values[which] = &many->object.members[i].value;
+    }
+    return true;
+}
+
+void answer_read_many(int http_status, slice body, const ip_address *asked, size_t count,
+                      struct answer_many *many)
+{
+    MUST(count <= ANSWER_MAX_MANY);
+    memset(many->values, 0, sizeof many->values);
+    bool is_object =
+        body.len <= ANSWER_MAX_MANY_BYTES && json_read_object(body, &many->object, NULL) == STATUS_OK;
+    if (is_refused_whole(http_status, is_object ? &many->object : NULL, &many->rest))
+        return;
+    many->rest = ANSWER_FAILED;
+    if (assign_values(asked, count, many))
+        return;
+    memset(many->values, 0, sizeof many->values);
+    many->rest = ANSWER_MALFORMED;
+}
+
+enum answer_kind answer_of(const struct answer_many *many, size_t which, ip_address asked,
+                           struct buf *scratch, struct place_parts *parts)
+{
+    struct json_object object;
+    const struct json_value *value = many->values[which];
+    if (value == NULL)
+        return many->rest;
+    if (value->kind != JSON_OBJECT || value->raw.len > ANSWER_MAX_BYTES)
         return ANSWER_MALFORMED;
-    return read_place(&object, scratch, parts);
+    buf_clear(scratch);
+    json_members(value, &object);
+    return read_object(&object, asked, scratch, parts);
+}
+
+static int weight(enum answer_kind kind)
+{
+    switch (kind) {
+    case ANSWER_REFUSED:
+    case ANSWER_MISCONFIGURED:
+    case ANSWER_BUSY:
+        return 2;
+    case ANSWER_PLACE:
+    case ANSWER_UNKNOWN:
+    case ANSWER_BAD_ADDRESS:
+        return 1;
+    default:
+        return 0;
+    }
+}
+
+enum answer_kind answer_weightier(enum answer_kind a, enum answer_kind b)
+{
+    return weight(b) > weight(a) ? b : a;
 }

@@ -54,6 +54,11 @@ const struct setting_row configuration_rows[] = {
     {"ip2location", "key_in", SETTING_CHOICE, VALUE(ip2location_key_in), .fallback = "query",
      .choices = "query|header",
      .help = "How the key is sent: as part of the URL, or as Authorization: Bearer."},
+    {"ip2location", "bulk", SETTING_BOOL, VALUE(ip2location_bulk), .fallback = "false",
+     .help = "Whether it is asked of many addresses in one request, each of them a call; paid plans only."},
+    {"ip2location", "bulk_url", SETTING_TEXT, VALUE(ip2location_bulk_url),
+     .fallback = "https://bulk.ip2location.io/", .min = 1, .max = 1000,
+     .help = "Service that is then asked instead of ip2location.url."},
     {"ip2location", "ca_file", SETTING_TEXT, VALUE(ip2location_ca_file), .fallback = "",
      .help = "PEM file of the authorities that its certificate may come from; empty: those of the system."},
     {"ip2location", "daily_budget", SETTING_INT, VALUE(ip2location_daily_budget), .fallback = "1000",
@@ -80,5 +85,8 @@ enum status configuration_check(const void *values, struct why *why)
         return why_say(why, STATUS_MISSING, "kafka.brokers is empty: name at least one broker, host:port");
     if (configuration->kafka_topic[0] == '\0')
         return why_say(why, STATUS_MISSING, "kafka.topic is empty");
-    return fetcher_check("ip2location.url", configuration->ip2location_url, why);
+    enum status status = fetcher_check("ip2location.url", configuration->ip2location_url, why);
+    if (status != STATUS_OK)
+        return status;
+    return fetcher_check("ip2location.bulk_url", configuration->ip2location_bulk_url, why);
 }

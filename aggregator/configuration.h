@@ -25,6 +25,8 @@ struct configuration {
     const char *ip2location_key;
     const char *ip2location_key_file;
     int ip2location_key_in;
+    bool ip2location_bulk;
+    const char *ip2location_bulk_url;
     const char *ip2location_ca_file;
     int64_t ip2location_daily_budget;
     int64_t ip2location_monthly_budget;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * fetcher: see the header.
  *
- *   fetcher_get -> curl_multi_add_handle -> on_curl_socket, on_curl_timer: what libcurl wants to hear of
+ *   fetcher_ask -> curl_multi_add_handle -> on_curl_socket, on_curl_timer: what libcurl wants to hear of
  *   on_socket, on_timer -> curl_multi_socket_action -> settle_finished -> on_reply */
 #include "aggregator/fetcher.h"
 
@@ -394,10 +394,28 @@ static struct transfer *find_free(struct fetcher *fetcher)
     return transfer;
 }
 
-void fetcher_get(struct fetcher *fetcher, const char *url, const char *header, fetch_reply_fn *on_reply,
+static void add_header(struct transfer *transfer, const char *field)
+{
+    struct curl_slist *headers = curl_slist_append(transfer->headers, field);
+    MUST(headers != NULL);
+    transfer->headers = headers;
+}
+
+static void set_body(struct transfer *transfer, const char *body)
+{
+    if (body[0] == '\0') {
+        SET(transfer->easy, CURLOPT_HTTPGET, 1L);
+        return;
+    }
+    add_header(transfer, "Content-Type: application/json");
+    SET(transfer->easy, CURLOPT_POSTFIELDSIZE, -1L);
+    SET(transfer->easy, CURLOPT_COPYPOSTFIELDS, body);
+}
+
+void fetcher_ask(struct fetcher *fetcher, const struct fetch_request *request, fetch_reply_fn *on_reply,
                  void *context)
 {
-    MUST(fetcher_has_room(fetcher) && strlen(url) <= FETCHER_MAX_URL);
+    MUST(fetcher_has_room(fetcher) && strlen(request->url) <= FETCHER_MAX_URL);
     struct transfer *transfer = find_free(fetcher);
     fetcher->in_flight++;
     transfer->on_reply = on_reply;
@@ -405,9 +423,10 @@ void fetcher_get(struct fetcher *fetcher, const char *url, const char *header, f
     transfer->started = mono_now();
     transfer->is_sent = false;
     buf_clear(&transfer->body);
-    if (header != NULL)
-        MUST((transfer->headers = curl_slist_append(NULL, header)) != NULL);
-    SET(transfer->easy, CURLOPT_URL, url);
+    if (request->header[0] != '\0')
+        add_header(transfer, request->header);
+    set_body(transfer, request->body);
+    SET(transfer->easy, CURLOPT_URL, request->url);
     SET(transfer->easy, CURLOPT_HTTPHEADER, transfer->headers);
     MUST(curl_multi_add_handle(fetcher->multi, transfer->easy) == CURLM_OK);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * fetcher: GET requests to one web service, driven by the loop, that can neither hang nor grow.
+ * fetcher: requests to one web service, driven by the loop, that can neither hang nor grow.
  *
- * locator -> fetcher_get -> libcurl (keep-alive, HTTP/2 over TLS), its sockets watched by uv_poll, its timer
+ * locator -> fetcher_ask -> libcurl (keep-alive, HTTP/2 over TLS), its sockets watched by uv_poll, its timer
  * a uv_timer -> on_reply, never before the call returns. Only https, but for a service on the loopback; the
  * certificate is checked; redirects are not followed, no proxy is used, no request is sent twice; a name that resolves to a private
  * address is not connected to. Connecting, the whole request and the body have limits. Names are resolved on
@@ -37,6 +37,12 @@ struct fetch_reply {
 };
 typedef void fetch_reply_fn(void *context, const struct fetch_reply *reply);
 
+struct fetch_request { /* copied */
+    const char *url;
+    const char *header; /* one more field ("Authorization: …"); empty: none */
+    const char *body;   /* JSON that is posted; empty: it is a GET */
+};
+
 struct fetcher_options {
     const char *base;    /* a URL that fetcher_check took: decides whether private addresses are allowed */
     const char *ca_file; /* authorities that are trusted; empty: those of the system */
@@ -56,8 +62,8 @@ void fetcher_close(struct fetcher **fetcher, void (*on_closed)(void *context), v
 
 bool fetcher_has_room(const struct fetcher *fetcher);
 bool fetcher_is_idle(const struct fetcher *fetcher);
-/* There is room. header: one more field ("Authorization: …"), NULL: none. Both are copied. */
-void fetcher_get(struct fetcher *fetcher, const char *url, const char *header, fetch_reply_fn *on_reply,
+/* There is room. */
+void fetcher_ask(struct fetcher *fetcher, const struct fetch_request *request, fetch_reply_fn *on_reply,
                  void *context);
 
 #endif

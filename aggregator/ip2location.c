@@ -71,20 +71,55 @@ void ip2location_protect_key(void)
 #endif
 }
 
-void ip2location_add_url(struct buf *out, const char *base, const struct ip2location_key *key, ip_address ip)
+/* ---- Requests ---- */
+
+static void add_ip(struct buf *out, ip_address ip)
 {
     char text[IP_TEXT_MAX];
-    buf_add(out, slice_of(base));
-    buf_add(out, SLICE("?format=json&ip="));
     buf_add_bytes(out, text, ip_write(ip, text));
-    if (key == NULL || key->text[0] == '\0')
-        return;
-    buf_add(out, SLICE("&key="));
-    buf_add(out, slice_of(key->text));
 }
 
-void ip2location_add_header(struct buf *out, const struct ip2location_key *key)
+static void add_array(struct buf *out, const ip_address *ips, size_t count)
 {
-    buf_add(out, SLICE("Authorization: Bearer "));
-    buf_add(out, slice_of(key->text));
+    for (size_t i = 0; i < count; i++) {
+        buf_add(out, i == 0 ? SLICE("[\"") : SLICE("\",\""));
+        add_ip(out, ips[i]);
+    }
+    buf_add(out, SLICE("\"]"));
+}
+
+static void add_key(struct buf *url, struct buf *header, bool in_header, const struct ip2location_key *key)
+{
+    if (key->text[0] == '\0')
+        return;
+    buf_add(in_header ? header : url, in_header ? SLICE("Authorization: Bearer ") : SLICE("&key="));
+    buf_add(in_header ? header : url, slice_of(key->text));
+}
+
+static void end_text(struct buf *text)
+{
+    buf_add_char(text, '\0');
+    MUST(!text->overflowed);
+}
+
+void ip2location_write(const struct ip2location_form *form, const struct ip2location_key *key,
+                       const ip_address *ips, size_t count, struct ip2location_request *out)
+{
+    struct buf url, header, body;
+    MUST(count > 0 && count <= (form->is_bulk ? IP2LOCATION_MAX_AT_ONCE : 1));
+    buf_init(&url, out->url, sizeof out->url);
+    buf_init(&header, out->header, sizeof out->header);
+    buf_init(&body, out->body, sizeof out->body);
+    buf_add(&url, slice_of(form->base));
+    buf_add(&url, SLICE("?format=json"));
+    if (form->is_bulk) {
+        add_array(&body, ips, count);
+    } else {
+        buf_add(&url, SLICE("&ip="));
+        add_ip(&url, ips[0]);
+    }
+    add_key(&url, &header, form->key_in_header, key);
+    end_text(&url);
+    end_text(&header);
+    end_text(&body);
 }

@@ -25,11 +25,13 @@ bool locating_is_on(const struct configuration *configuration, const struct ip2l
 struct locator_options locating_options(const struct configuration *configuration,
                                         const struct ip2location_key *key)
 {
+    bool is_bulk = configuration->ip2location_bulk;
     struct locator_options options = {
         .conninfo = configuration->postgres_conninfo,
-        .url = configuration->ip2location_url,
+        .form = {.base = is_bulk ? configuration->ip2location_bulk_url : configuration->ip2location_url,
+                 .key_in_header = configuration->ip2location_key_in == KEY_IN_HEADER,
+                 .is_bulk = is_bulk},
         .ca_file = configuration->ip2location_ca_file,
-        .key_in_header = configuration->ip2location_key_in == KEY_IN_HEADER,
         .daily_budget = configuration->ip2location_daily_budget,
         .monthly_budget = configuration->ip2location_monthly_budget,
         .keep_ms = configuration->ip2location_keep_ms,

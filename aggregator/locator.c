@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "aggregator/answer.h"
 #include "aggregator/backoff.h"
 #include "aggregator/caution.h"
 #include "aggregator/fetcher.h"
@@ -18,13 +17,13 @@ enum {
     FIRST_EXPIRY_MS = 60 * 1000,
     DATABASE_MIN_MS = 250,
     DATABASE_MAX_MS = 30 * 1000,
-    MAX_STORING = LOCATIONS_AT_ONCE,
+    MAX_STORING = LOCATOR_MAX_BULK_QUEUED,
 };
 
 struct question { /* in flight */
     struct locator *locator;
-    ip_address ip;
-    bool is_used;
+    size_t count; /* of addresses; 0: free */
+    ip_address ips[IP2LOCATION_MAX_AT_ONCE];
 };
 
 struct stored { /* to be */
@@ -47,7 +46,7 @@ struct locator {
     size_t loading_count; /* addresses that the table is asked for now */
     ip_address loading[LOCATIONS_AT_ONCE];
     size_t queue_count; /* to be asked of the service, the oldest first */
-    ip_address queue[LOCATOR_MAX_QUEUED];
+    ip_address queue[LOCATOR_MAX_BULK_QUEUED];
     struct question questions[LOCATOR_MAX_IN_FLIGHT];
     size_t storing_count;
     size_t sent_count; /* of storing: under way to the table */
@@ -135,22 +134,49 @@ static void take_answer(struct locator *locator, ip_address ip, enum answer_kind
     }
 }
 
+/* Gives each address of the question its answer; returns what these say of the service. */
+static enum answer_kind take_answers(struct question *question, int http_status, slice body)
+{
+    struct locator *locator = question->locator;
+    enum answer_kind whole = ANSWER_FAILED;
+    struct answer_many many;
+    struct buf scratch;
+    buf_init(&scratch, locator->scratch, sizeof locator->scratch);
+    if (locator->options.form.is_bulk)
+        answer_read_many(http_status, body, question->ips, question->count, &many);
+    for (size_t i = 0; i < question->count; i++) {
+        struct place_parts parts;
+        ip_address ip = question->ips[i];
+        enum answer_kind kind = locator->options.form.is_bulk
+                                    ? answer_of(&many, i, ip, &scratch, &parts)
+                                    : answer_read(http_status, body, ip, &scratch, &parts);
+        metrics_add(locator->options.metrics, answer_metrics[kind], 1);
+        take_answer(locator, ip, kind, &parts);
+        whole = i == 0 ? kind : answer_weightier(whole, kind);
+    }
+    return whole;
+}
+
+static void take_silence(struct question *question)
+{
+    struct locator *locator = question->locator;
+    metrics_add(locator->options.metrics, METRICS_IP2LOCATION_UNREACHED, (int64_t)question->count);
+    for (size_t i = 0; i < question->count; i++)
+        take_answer(locator, question->ips[i], ANSWER_FAILED, NULL);
+}
+
 static void on_reply(void *context, const struct fetch_reply *reply)
 {
     struct question *question = context;
     struct locator *locator = question->locator;
-    struct place_parts parts;
-    struct buf scratch;
-    buf_init(&scratch, locator->scratch, sizeof locator->scratch);
-    question->is_used = false;
     enum answer_kind kind = ANSWER_FAILED;
     if (reply->outcome == FETCH_ANSWERED)
-        kind = answer_read(reply->http_status, reply->body, question->ip, &scratch, &parts);
-    metrics_add(locator->options.metrics,
-                reply->outcome == FETCH_ANSWERED ? answer_metrics[kind] : METRICS_IP2LOCATION_UNREACHED, 1);
+        kind = take_answers(question, reply->http_status, reply->body);
+    else
+        take_silence(question);
+    question->count = 0;
     metrics_add(locator->options.metrics, METRICS_IP2LOCATION_TIME, reply->took_ms);
     caution_note(&locator->caution, kind, reply, locator->budget.day_ends);
-    take_answer(locator, question->ip, kind, &parts);
     locator_turn(locator);
     tell_change(locator);
 }
@@ -158,27 +184,25 @@ static void on_reply(void *context, const struct fetch_reply *reply)
 static struct question *find_free_question(struct locator *locator)
 {
     struct question *question = locator->questions;
-    while (question->is_used)
+    while (question->count > 0)
         question++;
     return question;
 }
 
-static void ask(struct locator *locator, ip_address ip)
+/* Of the first in the queue. */
+static void ask(struct locator *locator, size_t count)
 {
-    char url_memory[FETCHER_MAX_URL + 1], header_memory[256];
-    struct buf url, header;
-    bool in_header = locator->options.key_in_header && locator->key.text[0] != '\0';
-    buf_init(&url, url_memory, sizeof url_memory);
-    buf_init(&header, header_memory, sizeof header_memory);
-    ip2location_add_url(&url, locator->options.url, in_header ? NULL : &locator->key, ip);
-    if (in_header)
-        ip2location_add_header(&header, &locator->key);
-    buf_add_char(&url, '\0');
-    buf_add_char(&header, '\0');
-    MUST(!url.overflowed && !header.overflowed);
+    struct ip2location_request request;
     struct question *question = find_free_question(locator);
-    *question = (struct question){.locator = locator, .ip = ip, .is_used = true};
-    fetcher_get(locator->fetcher, url_memory, in_header ? header_memory : NULL, on_reply, question);
+    question->locator = locator;
+    question->count = count;
+    memcpy(question->ips, locator->queue, count * sizeof question->ips[0]);
+    locator->queue_count -= count;
+    memmove(locator->queue, locator->queue + count, locator->queue_count * sizeof locator->queue[0]);
+    ip2location_write(&locator->options.form, &locator->key, question->ips, count, &request);
+    fetcher_ask(locator->fetcher, &(struct fetch_request){request.url, request.header, request.body},
+                on_reply, question);
+    explicit_bzero(&request, sizeof request);
 }
 
 /* Why nobody can be asked now, so that the files' answer is final; NULL: the service may be. */
@@ -197,6 +221,15 @@ static void give_up_queue(struct locator *locator, const char *why)
     locator->queue_count = 0;
 }
 
+/* A call for each address of the next request, as far as the budget goes. */
+static size_t take_calls(struct locator *locator, mono_ms now)
+{
+    size_t max = locator->options.form.is_bulk ? IP2LOCATION_MAX_AT_ONCE : 1, count = 0;
+    while (count < max && count < locator->queue_count && budget_take(&locator->budget, now))
+        count++;
+    return count;
+}
+
 static void ask_service(struct locator *locator, mono_ms now)
 {
     while (locator->queue_count > 0 && fetcher_has_room(locator->fetcher)) {
@@ -205,21 +238,21 @@ static void ask_service(struct locator *locator, mono_ms now)
             give_up_queue(locator, hindrance);
             return;
         }
-        if (!budget_take(&locator->budget, now)) {
+        size_t count = take_calls(locator, now);
+        if (count == 0) {
             if (now.ms < locator->database_at.ms)
                 give_up_queue(locator, "the database, which holds the budget, is away");
             return; /* else a lease is on its way */
         }
         caution_admit(&locator->caution, now);
-        ip_address ip = locator->queue[0];
-        memmove(locator->queue, locator->queue + 1, --locator->queue_count * sizeof ip);
-        ask(locator, ip);
+        ask(locator, count);
     }
 }
 
 static void queue_up(struct locator *locator, ip_address ip)
 {
-    if (locator->queue_count < LOCATOR_MAX_QUEUED)
+    size_t max = locator->options.form.is_bulk ? LOCATOR_MAX_BULK_QUEUED : LOCATOR_MAX_QUEUED;
+    if (locator->queue_count < max)
         locator->queue[locator->queue_count++] = ip;
     else
         settle_unasked(locator, ip, "too many addresses wait for ip2location.io");
@@ -279,16 +312,21 @@ static void on_leased(void *context, const struct budget_lease *lease)
     tell_change(locator);
 }
 
+static void forget_sent(struct locator *locator)
+{
+    locator->storing_count -= locator->sent_count;
+    memmove(locator->storing, locator->storing + locator->sent_count,
+            locator->storing_count * sizeof locator->storing[0]);
+    locator->sent_count = 0;
+}
+
 static void on_stored(void *context, bool is_done)
 {
     struct locator *locator = context;
     note_database(locator, is_done);
     metrics_add(locator->options.metrics, METRICS_LOCATIONS_STORED,
                 is_done ? (int64_t)locator->sent_count : 0);
-    locator->storing_count -= locator->sent_count;
-    memmove(locator->storing, locator->storing + locator->sent_count,
-            locator->storing_count * sizeof locator->storing[0]);
-    locator->sent_count = 0;
+    forget_sent(locator);
     locator_turn(locator);
 }
 
@@ -318,15 +356,16 @@ static bool read_stored(struct locator *locator, const struct stored *stored, st
 
 static void store(struct locator *locator)
 {
-    struct location rows[MAX_STORING];
+    struct location rows[LOCATIONS_AT_ONCE];
     size_t count = 0;
-    locator->sent_count = locator->storing_count;
+    locator->sent_count =
+        locator->storing_count < LOCATIONS_AT_ONCE ? locator->storing_count : LOCATIONS_AT_ONCE;
     for (size_t i = 0; i < locator->sent_count; i++)
         count += read_stored(locator, &locator->storing[i], &rows[count]);
     if (count > 0)
         locations_store(locator->locations, rows, count, on_stored, locator);
     else
-        locator->storing_count = locator->sent_count = 0;
+        forget_sent(locator);
 }
 
 static void load(struct locator *locator)
@@ -337,12 +376,19 @@ static void load(struct locator *locator)
                        locator);
 }
 
+/* What is queued is used at once, so that no more is lost at the end than otherwise. */
+static int64_t lease_size(const struct locator *locator)
+{
+    int64_t size = locator->budget.lease_size, queued = (int64_t)locator->queue_count;
+    return locator->options.form.is_bulk && queued > size ? queued : size;
+}
+
 static bool lease(struct locator *locator, mono_ms now)
 {
     if (locator->queue_count == 0 || caution_find_hindrance(&locator->caution, now) != NULL ||
         !budget_begin_lease(&locator->budget, now))
         return false;
-    locations_lease(locator->locations, locator->budget.lease_size, locator->options.daily_budget,
+    locations_lease(locator->locations, lease_size(locator), locator->options.daily_budget,
                     locator->options.monthly_budget, on_leased, locator);
     return true;
 }
@@ -365,7 +411,7 @@ static void use_tables(struct locator *locator, mono_ms now)
     if (locations_is_busy(locator->locations) || lease(locator, now))
         return;
     load(locator);
-    if (locator->loading_count == 0 && locator->storing_count > 0)
+    while (!locations_is_busy(locator->locations) && locator->storing_count > 0)
         store(locator);
     if (!locations_is_busy(locator->locations) && now.ms >= locator->expires_at.ms) {
         locator->expires_at = (mono_ms){now.ms + EXPIRE_EVERY_MS};
@@ -397,12 +443,14 @@ struct locator *locator_new(struct uv_loop_s *loop, const struct locator_options
     caution_init(&locator->caution);
     locator->backoff = (struct backoff){.min_ms = DATABASE_MIN_MS, .max_ms = DATABASE_MAX_MS};
     locator->cache = place_cache_new(LOCATOR_CACHED_ADDRESSES);
-    locator->fetcher = fetcher_new(loop, &(struct fetcher_options){.base = options->url,
-                                                                   .ca_file = options->ca_file,
-                                                                   .max_in_flight = LOCATOR_MAX_IN_FLIGHT,
-                                                                   .max_bytes = ANSWER_MAX_BYTES,
-                                                                   .connect_ms = LOCATOR_CONNECT_MS,
-                                                                   .total_ms = LOCATOR_TOTAL_MS});
+    locator->fetcher =
+        fetcher_new(loop, &(struct fetcher_options){.base = options->form.base,
+                                                    .ca_file = options->ca_file,
+                                                    .max_in_flight = LOCATOR_MAX_IN_FLIGHT,
+                                                    .max_bytes = options->form.is_bulk ? ANSWER_MAX_MANY_BYTES
+                                                                                       : ANSWER_MAX_BYTES,
+                                                    .connect_ms = LOCATOR_CONNECT_MS,
+                                                    .total_ms = LOCATOR_TOTAL_MS});
     locator->expires_at = (mono_ms){mono_now().ms + FIRST_EXPIRY_MS};
     locator->locations = locations_new(loop, options->conninfo);
     budget_init(&locator->budget, options->daily_budget, options->monthly_budget);

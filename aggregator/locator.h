@@ -2,9 +2,10 @@
  * locator: asks ip2location.io for the places that places wants, once an address, within a budget, and never
  * in anybody's way.
  *
- *   places_take_wanted -> footfall.ip_locations (many at once) -> queue -> the service (few at once)
+ *   places_take_wanted -> footfall.ip_locations (many at once) -> queue -> the service (few requests at once)
  *                      -> place_cache, and the table for all other aggregators -> on_change
- * Called by the aggregator on each turn; driven by the callbacks of fetcher and locations otherwise. An
+ * A request is for one address, or, where the plan allows, for what the queue holds, and each address is one
+ * call of the budget. Called by the aggregator on each turn; driven by the callbacks of fetcher and locations otherwise. An
  * address that cannot be asked of just now (breaker open, budget spent, key refused, too many waiting) is put
  * into the cache as nothing for a while, so that nobody waits for it and the MMDB files answer. Owns cache,
  * fetcher, locations, budget and breaker; borrows places and metrics. Loop thread only. What goes wrong with
@@ -22,6 +23,7 @@ struct locator;
 enum {
     LOCATOR_MAX_IN_FLIGHT = 8,
     LOCATOR_MAX_QUEUED = 64, /* what the service can answer within a batch's wait, at 60 ms each */
+    LOCATOR_MAX_BULK_QUEUED = LOCATOR_MAX_IN_FLIGHT * IP2LOCATION_MAX_AT_ONCE,
     LOCATOR_CACHED_ADDRESSES = 200000,
     LOCATOR_CONNECT_MS = 250,
     LOCATOR_TOTAL_MS = 800,
@@ -30,9 +32,8 @@ enum {
 
 struct locator_options { /* texts are borrowed for the locator's life */
     const char *conninfo;
-    const char *url;
+    struct ip2location_form form;
     const char *ca_file;
-    bool key_in_header;
     int64_t daily_budget;
     int64_t monthly_budget;
     int64_t max_lease; /* of calls at once; 0: as the budget has it */

@@ -93,7 +93,7 @@
 
 #define IP2LOCATION(X, id, outcome)                                                                          \
     X(IP2LOCATION_##id, "ip2location_requests_total", "outcome=\"" outcome "\"", COUNTER, PLAIN,             \
-      "Requests to ip2location.io, by what came of them")
+      "Addresses that ip2location.io was asked of, by what came of them")
 
 enum metrics_id {
 #define X(id, name, label, kind, unit, help) METRICS_##id,

@@ -201,3 +201,77 @@ def test_a_slow_service_is_left_alone(programs, topic, database, stub):
         return "event=breaker_opened" in aggregator.log_text()
     wait_until(is_open, "the breaker opens")
     assert "too late" in aggregator.log_text() and len(stub.asked) <= 16
+
+
+def in_bulk(stub, **more):
+    return settings(stub, ip2location__url="http://127.0.0.1:1/", ip2location__bulk="true", ip2location__bulk_url=stub.url,
+                    **more)
+
+
+def produce_until_asked(topic, database, stub, addresses):
+    """What arrives at once may be too much to ask of at once; the rest is asked of when it comes again."""
+    def all_asked():
+        topic.produce(messages(addresses))
+        database.wait_stored(topic)
+        return len(set(stub.addresses())) == len(addresses)
+    wait_until(all_asked, "all addresses are asked of")
+
+
+def test_many_addresses_are_asked_of_in_few_requests(programs, topic, database, stub):
+    addresses = public(300)
+    topic.produce(messages(addresses))
+    aggregator = programs.aggregator(topic, database, **in_bulk(stub))
+    database.wait_stored(topic)
+    produce_until_asked(topic, database, stub, addresses)
+    wait_until(lambda: database.value("SELECT count(*) FROM footfall.ip_locations") == 300, "answers are stored")
+    database.execute("TRUNCATE processed_events")
+    topic.produce(messages(addresses))
+    database.wait_stored(topic)
+    assert sources(database) == {"api": 300}
+    for ip, city in database.rows("SELECT ip, city FROM processed_events"):
+        assert city == place(ip)["city_name"]
+    assert sorted(stub.addresses()) == sorted(addresses)  # each once
+    assert sum(stub.sizes) == 300 and 20 <= max(stub.sizes) <= 128 and len(stub.sizes) <= 60, stub.sizes
+    counted = aggregator.metrics()
+    assert counted['footfall_ip2location_requests_total{outcome="place"}'] == 300
+    assert database.value("SELECT sum(calls) FROM footfall.ip2location_calls") >= 300
+    assert stub.keys == {(KEY, None)} and KEY not in aggregator.log_text()
+
+
+def test_a_failure_among_many_falls_back_to_the_files(programs, topic, database, stub):
+    stub.answer = lambda ip: Reply(body=error(10002)) if ip.endswith("7") else Reply()
+    addresses = public(100)
+    aggregator = programs.aggregator(topic, database, **in_bulk(stub))
+    produce_until_asked(topic, database, stub, addresses)
+    database.execute("TRUNCATE processed_events")
+    topic.produce(messages(addresses))
+    database.wait_stored(topic)
+    assert sources(database) == {"api": 90, "mmdb": 10}
+    counted = aggregator.metrics()
+    assert counted['footfall_ip2location_requests_total{outcome="failed"}'] >= 10
+    assert counted['footfall_ip2location_requests_total{outcome="place"}'] == 90 and counted["footfall_ip2location_up"] == 1
+
+
+def test_bulk_requests_stay_within_the_budget(programs, topic, database, stub):
+    topic.produce(messages(public(300)))
+    programs.aggregator(topic, database, **in_bulk(stub, ip2location__daily_budget=70))
+    database.wait_stored(topic)
+    wait_until(lambda: database.value("SELECT sum(calls) FROM footfall.ip2location_calls") == 70, "the budget is spent")
+    topic.produce(messages(public(300)))
+    database.wait_stored(topic)
+    assert len(stub.asked) <= 70 and max(stub.sizes) > 1
+
+
+@pytest.mark.parametrize("reply, event", [
+    (Reply(401, error(10000)), "key_refused"), (Reply(body={"8.8.8.0": error(10000)}), "key_refused"),
+    (Reply(429, {"error": "rate limited"}, {"Retry-After": "3000"}), "too_many_requests")])
+def test_a_service_that_does_not_want_many_is_left_alone(programs, topic, database, stub, reply, event):
+    stub.answer = reply
+    aggregator = programs.aggregator(topic, database, **in_bulk(stub))
+    topic.produce(messages(["8.8.8.0"]))
+    database.wait_stored(topic)
+    wait_until(lambda: aggregator.log_text().count(f"event={event}") == 1, "it is said")
+    for ip in public(5, 1):
+        topic.produce(messages([ip]))
+        database.wait_stored(topic)
+    assert sources(database) == {"mmdb": 6} and stub.sizes == [1]

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Answers of the place service: whatever comes, a place has sound parts that rows can hold. The first line is
- * the status, the rest the body. */
+ * the status, the rest the body: read as an answer about one address, and as one about many. */
 #include "aggregator/answer.h"
 #include "base/json.h"
 #include "base/text.h"
@@ -22,6 +22,23 @@ static void check_place(const struct place_parts *parts)
          (place.city.len > 0 && place_is_on_globe((double)place.latitude, (double)place.longitude)));
 }
 
+static void read_many(int status, slice body, struct buf *scratch)
+{
+    static struct answer_many many;
+    const slice texts[] = {SLICE("106.51.1.1"), SLICE("106.51.1.2"), SLICE("2405:200::")};
+    ip_address asked[3];
+    for (size_t i = 0; i < 3; i++)
+        MUST(ip_read(texts[i], &asked[i]) == STATUS_OK);
+    answer_read_many(status, body, asked, 3, &many);
+    for (size_t i = 0; i < 3; i++) {
+        struct place_parts parts;
+        if (answer_of(&many, i, asked[i], scratch, &parts) != ANSWER_PLACE)
+            continue;
+        MUST(status == 200 && body.len <= ANSWER_MAX_MANY_BYTES);
+        check_place(&parts);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static char memory[ANSWER_MAX_BYTES];
@@ -38,5 +55,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         MUST(status == 200 && body.len <= ANSWER_MAX_BYTES);
         check_place(&parts);
     }
+    read_many((int)status, body, &scratch);
     return 0;
 }

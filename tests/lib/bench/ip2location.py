@@ -47,19 +47,32 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):  # noqa: N802, the name that http.server wants
         stub = self.server.stub
-        ip = stub.note(self)
+        ip, = stub.note(self, [urllib.parse.parse_qs(urllib.parse.urlparse(self.path).query)["ip"][0]])
         time.sleep(stub.delay_s)
         reply = stub.reply(ip)
+        self._send(reply, place(ip) if reply.body is None else reply.body)
+
+    def do_POST(self):  # noqa: N802
+        """Of many addresses: an answer of each, if stub.answer is a callable, else the same to all, as a whole."""
+        stub = self.server.stub
+        ips = stub.note(self, json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        time.sleep(stub.delay_s)
+        if not callable(stub.answer):
+            self._send(stub.answer, {ip: place(ip) for ip in ips} if stub.answer.body is None else stub.answer.body)
+            return
+        replies = {ip: stub.answer(ip) for ip in ips}
+        self._send(Reply(), {ip: place(ip) if reply.body is None else reply.body for ip, reply in replies.items()})
+
+    def _send(self, reply, body):
         if reply.hang:
-            stub.ended.wait()
+            self.server.stub.ended.wait()
             self.close_connection = True
             return
         if reply.raw is not None:
             self._write(reply.raw, reply.drip_s)
             self.close_connection = True
             return
-        body = json.dumps(place(ip) if reply.body is None else reply.body).encode() \
-            if not isinstance(reply.body, bytes) else reply.body
+        body = body if isinstance(body, bytes) else json.dumps(body).encode()
         self.send_response(reply.status)
         for name, value in {"Content-Type": "application/json", "Content-Length": len(body), **reply.headers}.items():
             self.send_header(name, value)
@@ -89,6 +102,7 @@ class Stub:
 
     def __init__(self, certificate=None):
         self.asked = []      # (time, address)
+        self.sizes = []      # addresses of each request
         self.keys = set()    # that were sent, in the URL or the header
         self.answer = Reply()
         self.delay_s = 0
@@ -105,12 +119,13 @@ class Stub:
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
 
-    def note(self, request):
+    def note(self, request, ips):
         query = urllib.parse.parse_qs(urllib.parse.urlparse(request.path).query)
         with self._lock:
-            self.asked.append((time.time(), query["ip"][0]))
+            self.asked += [(time.time(), ip) for ip in ips]
+            self.sizes.append(len(ips))
             self.keys.add((query.get("key", [None])[0], request.headers.get("Authorization")))
-        return query["ip"][0]
+        return ips
 
     def reply(self, ip):
         return self.answer(ip) if callable(self.answer) else self.answer

@@ -77,32 +77,65 @@ static void a_file_holds_the_key_in_its_first_line(void **state)
     unlink(path);
 }
 
-static void assert_url(const char *base, const struct ip2location_key *key, const char *address,
-                       const char *expected)
+static void assert_request(struct ip2location_form form, const char *key_text, const char *address,
+                           const struct ip2location_request *expected)
 {
-    char memory[256];
-    struct buf url;
+    struct ip2location_request request;
+    struct ip2location_key key;
     ip_address ip;
+    snprintf(key.text, sizeof key.text, "%s", key_text);
     assert_int_equal(ip_read(slice_of(address), &ip), STATUS_OK);
-    buf_init(&url, memory, sizeof memory);
-    ip2location_add_url(&url, base, key, ip);
-    assert_true(slice_equals(buf_slice(&url), slice_of(expected)));
+    ip2location_write(&form, &key, &ip, 1, &request);
+    assert_string_equal(request.url, expected->url);
+    assert_string_equal(request.header, expected->header);
+    assert_string_equal(request.body, expected->body);
 }
 
 static void a_request_has_the_address_and_the_key(void **state)
 {
     (void)state;
-    const struct ip2location_key key = {KEY}, none = {""};
-    assert_url("https://api.ip2location.io/", &key, "8.8.8.8",
-               "https://api.ip2location.io/?format=json&ip=8.8.8.8&key=" KEY);
-    assert_url("https://api.ip2location.io/", &none,
-               "2405:200::", "https://api.ip2location.io/?format=json&ip=2405:200::");
-    assert_url("http://127.0.0.1:1/x", NULL, "8.8.8.8", "http://127.0.0.1:1/x?format=json&ip=8.8.8.8");
-    char memory[256];
-    struct buf header;
-    buf_init(&header, memory, sizeof memory);
-    ip2location_add_header(&header, &key);
-    assert_true(slice_equals(buf_slice(&header), SLICE("Authorization: Bearer " KEY)));
+    struct ip2location_form form = {.base = "https://api.ip2location.io/"};
+    assert_request(
+        form, KEY, "8.8.8.8",
+        &(struct ip2location_request){"https://api.ip2location.io/?format=json&ip=8.8.8.8&key=" KEY, "", ""});
+    assert_request(
+        form, "", "2405:200::",
+        &(struct ip2location_request){"https://api.ip2location.io/?format=json&ip=2405:200::", "", ""});
+    form.key_in_header = true;
+    assert_request(form, KEY, "8.8.8.8",
+                   &(struct ip2location_request){"https://api.ip2location.io/?format=json&ip=8.8.8.8",
+                                                 "Authorization: Bearer " KEY, ""});
+    assert_request(
+        form, "", "8.8.8.8",
+        &(struct ip2location_request){"https://api.ip2location.io/?format=json&ip=8.8.8.8", "", ""});
+    form.is_bulk = true;
+    assert_request(form, KEY, "8.8.8.8",
+                   &(struct ip2location_request){"https://api.ip2location.io/?format=json",
+                                                 "Authorization: Bearer " KEY, "[\"8.8.8.8\"]"});
+}
+
+static void the_longest_request_for_many_fits(void **state)
+{
+    (void)state;
+    char base[1001];
+    struct ip2location_request request;
+    struct ip2location_key key;
+    ip_address ips[IP2LOCATION_MAX_AT_ONCE];
+    const size_t address_len = sizeof "2405:2000:2000:2000:2000:2000:2000:2000" - 1;
+    memset(base, 'b', 1000);
+    base[1000] = '\0';
+    memset(key.text, 'K', IP2LOCATION_MAX_KEY);
+    key.text[IP2LOCATION_MAX_KEY] = '\0';
+    for (size_t i = 0; i < IP2LOCATION_MAX_AT_ONCE; i++)
+        assert_int_equal(ip_read(SLICE("2405:2000:2000:2000:2000:2000:2000:2000"), &ips[i]), STATUS_OK);
+    struct ip2location_form form = {.base = base, .is_bulk = true};
+    ip2location_write(&form, &key, ips, IP2LOCATION_MAX_AT_ONCE, &request);
+    assert_int_equal(strlen(request.body), IP2LOCATION_MAX_AT_ONCE * (address_len + 3) + 1);
+    assert_int_equal(strncmp(request.body, "[\"2405:2000:2000:2000:2000:2000:2000:2000\",\"2405:", 49), 0);
+    assert_string_equal(request.url + strlen(request.url) - IP2LOCATION_MAX_KEY, key.text);
+    form.key_in_header = true;
+    ip2location_write(&form, &key, ips, 1, &request);
+    assert_string_equal(request.header + strlen(request.header) - IP2LOCATION_MAX_KEY, key.text);
 }
 
 int main(void)
@@ -112,6 +145,7 @@ int main(void)
         cmocka_unit_test(keys_that_need_escaping_are_refused_and_not_shown),
         cmocka_unit_test(a_file_holds_the_key_in_its_first_line),
         cmocka_unit_test(a_request_has_the_address_and_the_key),
+        cmocka_unit_test(the_longest_request_for_many_fits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
