@@ -5,11 +5,11 @@
  *   places_take_wanted -> footfall.ip_locations (many at once) -> queue -> the service (few requests at once)
  *                      -> place_cache, and the table for all other aggregators -> on_change
  * A request is for one address, or, where the plan allows, for what the queue holds, and each address is one
- * call of the budget. Called by the aggregator on each turn; driven by the callbacks of fetcher and locations otherwise. An
- * address that cannot be asked of just now (breaker open, budget spent, key refused, too many waiting) is put
- * into the cache as nothing for a while, so that nobody waits for it and the MMDB files answer. Owns cache,
- * fetcher, locations, budget and breaker; borrows places and metrics. Loop thread only. What goes wrong with
- * the service is logged and counted here and nowhere else; a key that is refused, once. */
+ * call of the budget. Called by the aggregator on each turn; driven by the callbacks of fetcher and locations
+ * otherwise. An address that cannot be asked of just now (breaker open, budget spent, key refused, too many
+ * waiting) is put into the cache as nothing for a while, so that nobody waits for it and the MMDB files
+ * answer. Owns cache, fetcher, locations, budget and breaker; borrows places and metrics. Loop thread only.
+ * What goes wrong with the service is logged and counted here and nowhere else; a key that is refused, once. */
 #ifndef AGGREGATOR_LOCATOR_H
 #define AGGREGATOR_LOCATOR_H
 
