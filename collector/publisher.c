@@ -163,7 +163,10 @@ static void give_up_hit(struct publisher *publisher, journal_position position, 
     log_error(&publisher->log, "hit_refused", "Kafka refuses a hit for good: %s: %s", reason,
               is_kept ? "it is kept as a line of quarantine/refused in journal.directory"
                       : "it cannot be kept in quarantine/refused, which is full or cannot be written");
-    MUST(hit_decode(value, &scratch, &hit) == HIT_GOOD && hit.has_stream);
+    if (hit_decode(value, &scratch, &hit) != HIT_GOOD || !hit.has_stream) { /* of another version of ours */
+        journal_acknowledge(publisher->journal, position);
+        return;
+    }
     const struct control skip = {CONTROL_SKIP, hit.stream, hit.seq, hit.seq, slice_of(reason)};
     if (send_control(publisher, place_of(publisher, &hit.stream, position), &skip) == STATUS_OK)
         note_sent(publisher, position, 0);
