@@ -16,6 +16,7 @@ from bench.cluster import Cluster
 from bench.database import Database
 from bench.footfall import BUILD, Programs
 from bench.load import Load
+from bench.ip2location import Stub
 from bench.topics import Topic
 from bench.web import Chromium, Web
 from servers import Kafka, Postgres
@@ -104,6 +105,22 @@ def database(postgres):
     database = Database(postgres, f"footfall_{next(_numbers)}").create()
     yield database
     database.close()
+
+
+@pytest.fixture
+def migrated(database):
+    """With all tables, and no program on it."""
+    subprocess.run([BUILD / "bin/footfall-aggregator", "--set", f"postgres.conninfo={database.conninfo}", "migrate"], check=True,
+                   stdout=subprocess.DEVNULL)
+    return database
+
+
+@pytest.fixture
+def stub():
+    """Of the service that says where an address is."""
+    stub = Stub()
+    yield stub
+    stub.stop()
 
 
 @pytest.fixture

@@ -6,24 +6,16 @@ import subprocess
 import pytest
 
 from bench.footfall import BUILD
-from bench.ip2location import KEY, Reply, Stub, place
+from bench.ip2location import KEY, Reply, place
 
 HOURS = 5
 FIRST = datetime.datetime.utcnow().replace(minute=0, second=0, microsecond=0) - datetime.timedelta(days=2)
 
 
 @pytest.fixture
-def stub():
-    stub = Stub()
-    yield stub
-    stub.stop()
-
-
-@pytest.fixture
-def stored(database):
+def stored(migrated):
     """A migrated database with hits of 100 addresses in each of some hours, and a stored session for each."""
-    subprocess.run([BUILD / "bin/footfall-aggregator", "--set", f"postgres.conninfo={database.conninfo}", "migrate"], check=True,
-                   stdout=subprocess.DEVNULL)
+    database = migrated
     for hour in range(HOURS):
         at = FIRST + datetime.timedelta(hours=hour)
         database.execute("SELECT footfall.make_day(%s::date)", at)

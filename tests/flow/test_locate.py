@@ -16,19 +16,6 @@ IP = "8.8.8.8"  # which the file places in California
 FILES = TOP / "tests/data/mmdb/world.mmdb"
 
 
-@pytest.fixture
-def stub():
-    stub = Stub()
-    yield stub
-    stub.stop()
-
-
-@pytest.fixture
-def migrated(database):
-    subprocess.run([BUILD / "bin/footfall-aggregator", "--set", f"postgres.conninfo={database.conninfo}", "migrate"], check=True)
-    return database
-
-
 def locate(database, url, *addresses, **settings):
     """The lines that it prints, of each its source, geodata and the rest."""
     values = {"postgres.conninfo": database.conninfo, "geo.databases": FILES, "ip2location.url": url, "ip2location.key": KEY,

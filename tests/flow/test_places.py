@@ -9,20 +9,13 @@ import signal
 import pytest
 
 from bench import hits
-from bench.ip2location import KEY, Reply, Stub, error, place
+from bench.ip2location import KEY, Reply, error, place
 from bench.topics import Message
 from conftest import TOP
 from servers import wait_until
 
 FILES = TOP / "tests/data/mmdb/world.mmdb"
 _numbers = itertools.count()
-
-
-@pytest.fixture
-def stub():
-    stub = Stub()
-    yield stub
-    stub.stop()
 
 
 def messages(addresses):
