@@ -2,6 +2,8 @@
 """The part `places` of measure: what ip2location.io costs the stream when it is well, slow or dead. It is a stub on loopback."""
 import collections
 import random
+import re
+import subprocess
 import time
 
 from bench.ip2location import KEY, Reply, Stub
@@ -93,8 +95,24 @@ def measure_live(pipe, tools, delay_s):
     stub.stop()
 
 
+def _instructions(pipe, tools, count):
+    out = pipe.folder / f"hot.{count}"
+    subprocess.run(["valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={out}", tools.hot, str(count)], check=True,
+                   stdout=subprocess.DEVNULL)
+    return int(re.search(r"^(?:summary|totals): (\d+)", out.read_text(), re.M).group(1))
+
+
+def measure_hot(pipe, tools, count=500_000):
+    """A look-up that the memory answers, by itself."""
+    subprocess.run(["cmake", "--build", tools.hot.parents[1], "--target", "places_hot"], check=True, stdout=subprocess.DEVNULL)
+    speed = int(subprocess.run([tools.hot, "20000000"], check=True, text=True, stdout=subprocess.PIPE).stdout)
+    instructions = (_instructions(pipe, tools, 2 * count) - _instructions(pipe, tools, count)) / count
+    print(f"places: in memory: {speed:,} look-ups/s, {instructions:.0f} instructions each", flush=True)
+
+
 def measure_places(pipe, tools, count=300_000):
-    """tools: binary, cpu_seconds(pids), spent_by_postgres(), produce(pipe, count), send(ip, number), flush()."""
+    """tools: binary, hot (program), cpu_seconds(pids), spent_by_postgres(), produce(pipe, count), send(ip, number), flush()."""
+    measure_hot(pipe, tools)
     measure_live(pipe, tools, 0.1)
     live = RATE * SECONDS
     tools.produce(pipe, count)
