@@ -9,6 +9,7 @@ import pytest
 
 from bench.footfall import BUILD
 from bench.ip2location import KEY, Authority, Reply, Stub, error, place
+from bench.web import Front
 from conftest import TOP
 from servers import free_ports
 
@@ -186,6 +187,17 @@ def test_the_certificate_is_checked(migrated, authority, name):
             assert_from_file(locate(migrated, stub.url, IP))
     finally:
         stub.stop()
+
+
+def test_http_2_is_spoken_where_the_service_can(migrated, stub, authority, own_folder):
+    front = Front(own_folder / "front")
+    try:
+        url = front.serve(authority.certificate("front"), stub.url)
+        lines = locate(migrated, url, IP, "8.8.4.4", ip2location__ca_file=authority.path)
+        assert [line.split()[1] for line in lines] == ["api", "api"]
+        assert front.protocols() == ["HTTP/2.0", "HTTP/2.0"]
+    finally:
+        front.kill()
 
 
 def test_a_stalled_handshake(migrated, authority):

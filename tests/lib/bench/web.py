@@ -8,7 +8,7 @@ import pathlib
 import shutil
 import signal
 
-from servers import Server, free_ports
+from servers import Server, can_connect, free_ports, wait_until
 from shop import DEPLOY, Shop
 
 VISITOR = "81.2.69.160"
@@ -53,6 +53,35 @@ class Web(Shop):
 
     def url(self, path, host="shop.example"):
         return f"http://{host}:{self.port}{path}"
+
+
+class Front(Server):
+    """nginx that speaks HTTP/2 over TLS before a service on this host; its access log has a line with the protocol for each request."""
+
+    name = "nginx"
+
+    def serve(self, certificate, upstream):
+        port, = free_ports(1)
+        config = self.folder / "front.conf"
+        config.write_text(f"""
+daemon off; pid {self.folder}/pid; error_log stderr; events {{}}
+http {{
+    log_format protocol $server_protocol;
+    access_log {self.folder}/access.log protocol;
+    client_body_temp_path {self.folder}; proxy_temp_path {self.folder}; fastcgi_temp_path {self.folder};
+    uwsgi_temp_path {self.folder}; scgi_temp_path {self.folder};
+    server {{
+        listen 127.0.0.1:{port} ssl http2;
+        ssl_certificate {certificate}; ssl_certificate_key {certificate};
+        location / {{ proxy_pass {upstream}; }}
+    }}
+}}""")
+        self.spawn(["/usr/sbin/nginx", "-c", config])
+        wait_until(lambda: can_connect(port), "nginx listens")
+        return f"https://127.0.0.1:{port}/"
+
+    def protocols(self):
+        return (self.folder / "access.log").read_text().split()
 
 
 class Chromium(Server):
