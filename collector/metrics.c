@@ -77,7 +77,8 @@ void metrics_take_journal(struct metrics *metrics, const struct journal_figures 
     values[METRIC_JOURNAL_SEGMENTS] = figures->segments;
     values[METRIC_JOURNAL_BYTES] = (int64_t)figures->bytes;
     values[METRIC_JOURNAL_ROOM] = (int64_t)figures->room_bytes;
-    values[METRIC_JOURNAL_FULL_IN] = full_in_ms(figures->room_bytes, keeper->append_bytes_a_second);
+    values[METRIC_JOURNAL_FULL_IN] =
+        figures->state == STATUS_FULL ? 0 : full_in_ms(figures->room_bytes, keeper->append_bytes_a_second);
     values[METRIC_JOURNAL_APPENDED] = figures->appended;
     values[METRIC_JOURNAL_APPENDED_BYTES] = (int64_t)figures->appended_bytes;
     values[METRIC_JOURNAL_SYNCS] = figures->syncs;
