@@ -3,7 +3,8 @@
  *
  * The check handle runs on_turn behind the polling for input; the idle handle keeps that polling from waiting
  * while there is something to do. The end: keeper_close -> the last flush, sync and upkeep are over ->
- * journal_close in the pool -> the handles are closed -> on_closed. */
+ * journal_close, which may sync the folder: nobody waits for the loop any more -> the handles are closed ->
+ * on_closed. */
 #include "collector/keeper.h"
 
 #include <stdlib.h>
@@ -23,13 +24,13 @@ enum {
 struct keeper {
     struct keeper_options options;
     struct disk *disk;
-    struct journal *journal; /* NULL when it is being closed */
+    struct journal *journal; /* NULL when it is closed */
     uv_check_t check;
     uv_idle_t idle;
     uv_timer_t look_timer;
     uv_timer_t sync_timer; /* without syncs_at_once: running while something is unsynced */
     bool is_sync_due;
-    uv_work_t sync_work, upkeep_work, closing_work;
+    uv_work_t sync_work, upkeep_work;
     struct journal_sync sync;
     struct journal_upkeep upkeep;
     uint64_t sync_ns; /* of the sync under way, by the pool's thread */
@@ -40,8 +41,7 @@ struct keeper {
     void *drained_context;
     mono_ms drain_until;
     bool is_closing;
-    struct journal *closing_journal; /* of the pool's thread */
-    int handles_left;                /* while closing */
+    int handles_left; /* while closing */
     keeper_closed_fn *on_closed;
     void *closed_context;
 };
@@ -234,7 +234,7 @@ static void start_handles(struct keeper *keeper)
     MUST(uv_timer_init(loop, &keeper->look_timer) == 0);
     MUST(uv_timer_init(loop, &keeper->sync_timer) == 0);
     keeper->check.data = keeper->idle.data = keeper->look_timer.data = keeper->sync_timer.data = keeper;
-    keeper->sync_work.data = keeper->upkeep_work.data = keeper->closing_work.data = keeper;
+    keeper->sync_work.data = keeper->upkeep_work.data = keeper;
     MUST(uv_timer_start(&keeper->look_timer, on_look_timer, LOOK_INTERVAL_MS, LOOK_INTERVAL_MS) == 0);
 }
 
@@ -292,34 +292,17 @@ static void on_handle_closed(uv_handle_t *handle)
         keeper->on_closed(keeper->closed_context);
 }
 
-/* In a thread of the pool: it removes what is done and syncs the folder. */
-static void run_closing(uv_work_t *work)
+static void go_on_closing(struct keeper *keeper)
 {
-    struct keeper *keeper = work->data;
-    journal_close(&keeper->closing_journal);
+    if (keeper->is_syncing || keeper->is_in_upkeep)
+        return;
+    journal_close(&keeper->journal);
     disk_free(&keeper->disk);
-}
-
-static void on_journal_closed(uv_work_t *work, int status)
-{
-    struct keeper *keeper = work->data;
-    (void)status;
     keeper->handles_left = HANDLES;
     uv_close((uv_handle_t *)&keeper->check, on_handle_closed);
     uv_close((uv_handle_t *)&keeper->idle, on_handle_closed);
     uv_close((uv_handle_t *)&keeper->look_timer, on_handle_closed);
     uv_close((uv_handle_t *)&keeper->sync_timer, on_handle_closed);
-}
-
-static void go_on_closing(struct keeper *keeper)
-{
-    if (keeper->is_syncing || keeper->is_in_upkeep)
-        return;
-    MUST(uv_timer_stop(&keeper->look_timer) == 0);
-    MUST(uv_timer_stop(&keeper->sync_timer) == 0);
-    keeper->closing_journal = keeper->journal;
-    keeper->journal = NULL;
-    MUST(uv_queue_work(keeper->options.loop, &keeper->closing_work, run_closing, on_journal_closed) == 0);
 }
 
 void keeper_close(struct keeper *keeper, keeper_closed_fn *on_closed, void *context)

@@ -42,7 +42,7 @@ struct keeper_counters {
 
 /* Makes the folder when it is not there. */
 struct keeper *keeper_open(const struct keeper_options *options, struct why *why);
-/* NULL when it is being closed. */
+/* NULL when it is closed. */
 struct journal *keeper_journal(const struct keeper *keeper);
 /* Something was appended, acknowledged or is left to be read. Costs next to nothing when repeated. */
 void keeper_wake(struct keeper *keeper);
