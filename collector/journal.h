@@ -117,8 +117,8 @@ struct journal *journal_open(const struct journal_options *options, mono_ms now,
  * after the last flush, sync and upkeep are done. Leaves NULL, accepts NULL. */
 void journal_close(struct journal **journal);
 
-/* One step of recovery: AGAIN until OK; harmless afterwards. It never fails: what cannot be read is
- * damage. */
+/* One step of recovery: AGAIN until OK, harmless afterwards. UNAVAILABLE: no descriptor or memory just now, to
+ * be called again in a second. It never fails: what cannot be read is damage. */
 enum status journal_recover(struct journal *journal) MUST_CHECK;
 
 /* --- appending --- */

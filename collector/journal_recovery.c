@@ -175,7 +175,7 @@ static void set_aside(struct journal *journal, struct segment *segment, enum sta
     segment->is_damaged = true;
 }
 
-/* False: try again. Nothing but a lack of descriptors or memory may hold up what lies behind. */
+/* False: try again later. Nothing but a lack of descriptors or memory may hold up what lies behind. */
 static bool open_segment(struct journal *journal, struct segment *segment)
 {
     enum status status = reader_open(journal->reader, journal->options.disk, segment->number);
@@ -201,6 +201,9 @@ static bool open_segment(struct journal *journal, struct segment *segment)
         journal->is_reader_in_recovery = false;
         break;
     case STATUS_AGAIN:
+        log_warning(&journal->log, "recovery_waits",
+                    "journal.directory: no descriptor or memory is left to read old segments: trying again "
+                    "(http.max_connections, LimitNOFILE)");
         journal->is_reader_in_recovery = false;
         return false;
     default:
@@ -411,7 +414,7 @@ enum status journal_recover(struct journal *journal)
     }
     struct segment *segment = &journal->segments[journal->to_recover - 1];
     if (!journal->is_reader_in_recovery && !open_segment(journal, segment))
-        return STATUS_AGAIN;
+        return STATUS_UNAVAILABLE;
     if (!journal->is_reader_in_recovery) {
         journal->to_recover--;
         return STATUS_AGAIN;

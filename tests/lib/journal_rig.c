@@ -122,7 +122,7 @@ enum status rig_commit(struct rig *rig)
 void rig_recover(struct rig *rig)
 {
     int steps = 0;
-    while (journal_recover(rig->journal) == STATUS_AGAIN)
+    while (journal_recover(rig->journal) != STATUS_OK)
         MUST(++steps < MAX_STEPS);
 }
 

@@ -65,7 +65,14 @@ static void a_file_that_must_not_be_opened_is_set_aside(void **state)
 
 static void a_lack_of_descriptors_passes(void **state)
 {
-    (void)state;
+    struct plan none_left = {SIM_OPEN, -EMFILE, 0, 30};
+    leave_ten_hits();
+    open_rig(2);
+    sim_disk_set_fault(sim, follow, &none_left);
+    assert_int_equal(journal_recover(rig.journal), STATUS_UNAVAILABLE); /* the loop shall not spin */
+    sim_disk_set_fault(sim, NULL, NULL);
+    journal_case_end(state);
+    journal_case_begin(state);
     assert_int_equal(hits_after((struct plan){SIM_OPEN, -EMFILE, 1, 30}), 11);
     assert_int_equal(figures().damaged_segments, 0);
 }
