@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/http/http.h"
+#include "base/log.h"
 #include "collector/keeper.h"
 #include "collector/metrics.h"
 #include "collector/replies.h"
@@ -32,6 +33,7 @@ struct intake {
     struct seen *seen;
     struct level pages;
     struct level mirror;
+    struct log log;
     char value[HIT_MAX_BYTES];
 };
 
@@ -39,6 +41,7 @@ struct intake *intake_new(const struct intake_options *options)
 {
     struct intake *intake = must_calloc(1, sizeof(*intake));
     intake->options = *options;
+    intake->log = log_new("intake");
     intake->seen = seen_new(SEEN_MAX_IDS, SEEN_KEEP_MS);
     intake->pages = (struct level){options->ack, waiting_new(options->max_requests)};
     enum collector_ack mirror_ack = options->ack == ACK_KAFKA ? ACK_DISK : options->ack;
@@ -168,6 +171,25 @@ static journal_position safe_position(const struct intake *intake, enum collecto
     return journal_next(intake->journal);
 }
 
+static void refuse_unconfirmed(struct intake *intake, struct http_request *request, bool is_kafka)
+{
+    if (is_kafka)
+        log_warning(
+            &intake->log, "unconfirmed",
+            "kafka.brokers: no confirmation in %d s: answered 503 (journal.ack = kafka); the hits stay in "
+            "the journal",
+            WAIT_KAFKA_MS / 1000);
+    else
+        log_warning(
+            &intake->log, "unconfirmed",
+            "journal.directory: its disk has not made hits safe in %d s: answered 503; look at the kernel's "
+            "log",
+            WAIT_DISK_MS / 1000);
+    refuse(intake, request, METRIC_REFUSED_UNCONFIRMED,
+           is_kafka ? "Kafka did not confirm in time: send it again"
+                    : "the disk did not confirm in time: send it again");
+}
+
 /* Answering may run the next request of the same connection at once, which may join the queue. */
 static void answer(struct intake *intake, const struct level *level)
 {
@@ -178,9 +200,7 @@ static void answer(struct intake *intake, const struct level *level)
     while ((request = waiting_take_safe(level->waiting, safe)))
         replies_taken(intake->options.replies, request, (enum hit_source)request->handler_data[0]);
     while ((request = waiting_take_older(level->waiting, since)))
-        refuse(intake, request, METRIC_REFUSED_UNCONFIRMED,
-               is_kafka ? "Kafka did not confirm in time: send it again"
-                        : "the disk did not confirm in time: send it again");
+        refuse_unconfirmed(intake, request, is_kafka);
 }
 
 void intake_answer(struct intake *intake)

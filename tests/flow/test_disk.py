@@ -80,6 +80,25 @@ def test_no_sync_succeeds_for_long(programs, topic, database, load):
     assert published.ids().count(mine) == 1
 
 
+def test_a_sync_takes_longer_than_the_page_waits_and_fails(programs, topic, database):
+    """Its hit is written, answered 503, and written again elsewhere; the page comes again with the id: one row."""
+    collector = programs.collector(topic, env=SMALL_SEGMENTS)
+    mine = str(uuid.uuid4())
+    with faults(collector, "fdatasync:error=EIO:delay_enter=7000000"):
+        status, headers, reason = collector.post(page(id=mine))
+        assert status == 503 and int(headers["retry-after"]) > 0 and b"the disk did not confirm in time" in reason
+        wait_until(lambda: collector.figure("journal_sync_errors_total") > 0, "the sync fails")
+    wait_until(lambda: collector.post(page(id=mine))[0] == 204, "it is safe")
+    assert collector.figure("journal_appended_total") == 1 and collector.figure("hits_repeated_total") > 0
+    assert collector.metrics()['footfall_collector_requests_refused_total{reason="unconfirmed"}'] > 0
+    assert "event=unconfirmed" in collector.log_text() and "event=sync_failed" in collector.log_text()
+    collector.wait_drained()
+    assert Published(topic).ids() == [mine]
+    programs.aggregator(topic, database)
+    database.wait(lambda: database.value("SELECT count(*) FROM processed_events"), lambda rows: rows > 0, "the row")
+    assert database.value("SELECT count(*) FROM processed_events") == 1
+
+
 def test_writes_fail(programs, topic, database, load):
     collector = programs.collector(topic, env=SMALL_SEGMENTS)
     visitors = load(collector, **LONG, repeats=True)
