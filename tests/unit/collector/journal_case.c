@@ -44,6 +44,14 @@ journal_position append(int partition, size_t len)
     return position;
 }
 
+void append_large(int count)
+{
+    for (int i = 0; i < count; i++) {
+        append(0, 5000);
+        rig_commit(&rig);
+    }
+}
+
 void expect_hit(int partition, int64_t seq)
 {
     struct journal_entry entry;

@@ -14,12 +14,14 @@ int journal_case_begin(void **state);
 int journal_case_end(void **state);
 void open_rig(uint8_t boot);
 journal_position append(int partition, size_t len);
+/* So many hits of 5,000 bytes, committed one by one. */
+void append_large(int count);
 void expect_hit(int partition, int64_t seq);
 void expect_nothing(void);
 struct journal_figures figures(void);
 void acknowledge_all(void);
-/* kill -9, then the next start, recovered. */
 void start_again(void); /* killed: what the next start finds */
+/* kill -9, then the next start, recovered. */
 void killed_and_started_again(uint8_t boot);
 
 /* What becomes of the calls of one kind; the context of `follow`, a sim_fault_fn. */

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "collector/journal.h"
+#include "tests/lib/journal_hits.h"
 
 #define SEGMENT "0000000000000001.segment"
 
@@ -55,23 +56,6 @@ static int remove_journal(void **state)
     return system(command);
 }
 
-static void append_five(void)
-{
-    journal_position position;
-    for (int i = 0; i < 5; i++)
-        assert_int_equal(
-            journal_append(journal,
-                           &(struct frame){.kind = FRAME_HIT,
-                                           .partition = 7,
-                                           .seq = journal_next_seq(journal, 7),
-                                           .written = {1738469901123},
-                                           .key = SLICE("k"),
-                                           .value = SLICE("{\"url\":\"https://shop.example/\"}")},
-                           &position),
-            STATUS_OK);
-    assert_int_equal(journal_flush(journal, (wall_ms){1}, (mono_ms){1}), STATUS_OK);
-}
-
 /* Its words, on both outputs; the exit code. */
 static int run(const char *arguments, char *words, size_t size)
 {
@@ -106,7 +90,7 @@ static void a_whole_journal(void **state)
 {
     char words[4096];
     (void)state;
-    append_five();
+    journal_hits_append(journal, 5);
     assert_int_equal(check(words, sizeof(words)), EX_OK);
     assert_non_null(strstr(words, "A collector uses this journal now"));
     stop_collector();
@@ -122,7 +106,7 @@ static void a_damaged_one(void **state)
 {
     char words[4096];
     (void)state;
-    append_five();
+    journal_hits_append(journal, 5);
     assert_int_equal(journal_keep_refused(journal, SLICE("{}")), STATUS_OK);
     stop_collector();
     damage_first_frame();

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "collector/journal.h"
+#include "tests/lib/journal_hits.h"
 
 static char top[64], folder[128];
 
@@ -167,19 +168,7 @@ static struct journal *open_journal(struct disk *disk, uint8_t boot)
 static void append_and_sync(struct journal *journal, int count)
 {
     struct journal_sync sync;
-    journal_position position;
-    for (int i = 0; i < count; i++)
-        assert_int_equal(
-            journal_append(journal,
-                           &(struct frame){.kind = FRAME_HIT,
-                                           .partition = 7,
-                                           .seq = journal_next_seq(journal, 7),
-                                           .written = {1738469901123},
-                                           .key = SLICE("k"),
-                                           .value = SLICE("{\"url\":\"https://shop.example/\"}")},
-                           &position),
-            STATUS_OK);
-    assert_int_equal(journal_flush(journal, (wall_ms){1}, (mono_ms){1}), STATUS_OK);
+    journal_hits_append(journal, count);
     assert_true(journal_sync_begin(journal, &sync));
     journal_sync_run(&sync);
     assert_int_equal(journal_sync_done(journal, &sync), STATUS_OK);

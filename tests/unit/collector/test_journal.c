@@ -229,14 +229,8 @@ static void hits_are_taken_while_recovery_goes_on(void **state)
     int64_t hits = 0;
     (void)state;
     open_rig(1);
-    for (int i = 0; i < 200; i++) {
-        append(0, 5000);
-        rig_commit(&rig);
-    }
-    struct sim_disk *found = sim_disk_kill(sim, &choice);
-    rig_close(&rig);
-    sim_disk_free(&sim);
-    sim = found;
+    append_large(200);
+    start_again();
     open_rig(2);
     uint64_t read = sim_disk_bytes_read(sim);
     assert_int_equal(read, 0); /* opening reads nothing: it is quick whatever there is */

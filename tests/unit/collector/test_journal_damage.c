@@ -344,14 +344,8 @@ static void a_missing_segment_is_announced(void **state)
     int64_t skipped = 0, hits = 0;
     (void)state;
     open_rig(1);
-    for (int i = 0; i < 60; i++) {
-        append(0, 5000);
-        rig_commit(&rig);
-    }
-    struct sim_disk *found = sim_disk_kill(sim, &choice);
-    rig_close(&rig);
-    sim_disk_free(&sim);
-    sim = found;
+    append_large(60);
+    start_again();
     sim_disk_put(sim, SECOND, (slice){NULL, 0});
     open_rig(2);
     rig_recover(&rig);
