@@ -12,9 +12,10 @@
  *                          -> publisher_fill
  * and on to Kafka:
  *   publisher_fill       = while there is room: journal_read -> producer_send
- *   on_report            = journal_acknowledge -> keeper_wake                 a producer that fails: another
- * one, journal_rewind The end: listeners stop -> keeper_drain (deadline) -> publisher_close -> keeper_close
- * -> admin_stop -> on_stopped. What Kafka has not confirmed by then stays in the journal for the next start.
+ *   on_report            = journal_acknowledge -> keeper_wake                 it failed: another producer,
+ *                                                                             journal_rewind
+ * The end: listeners stop -> keeper_drain (deadline) -> publisher_close -> keeper_close -> admin_stop
+ * -> on_stopped. What Kafka has not confirmed by then stays in the journal for the next start.
  */
 #include "collector/collector.h"
 

@@ -20,7 +20,8 @@ int collector_port(const struct collector *collector);
 int collector_admin_port(const struct collector *collector);
 /* Another allow-list; the old one stays when this one is no good. */
 enum status collector_set_sites(struct collector *collector, slice hosts, struct why *why) MUST_CHECK;
-/* Listens no more, answers what is in flight, flushes with a deadline, then calls on_stopped. Once. */
+/* Listens no more, answers what is in flight, gives Kafka a deadline to confirm what the journal holds, then
+ * calls on_stopped. Once. */
 typedef void collector_stopped_fn(void *context);
 void collector_stop(struct collector *collector, collector_stopped_fn *on_stopped, void *context);
 /* After on_stopped only, when the loop has run out. */

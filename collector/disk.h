@@ -6,9 +6,9 @@
  * functions are as thin as system calls: they return a count or 0, or -errno, and may be interrupted (-EINTR)
  * or do less than was asked. Names are relative to the folder and at most DISK_MAX_NAME long; "quarantine/…"
  * is the one folder below it. Two threads may use a disk at once as long as they use different files and
- * names; a file may be written while it is synced. A status: FULL (no space, quota), NOT_FOUND, CONFLICT (exists, or locked by another process), DENIED
- * (permission, read-only), AGAIN (no descriptor or memory just now), UNAVAILABLE (everything else, such as an
- * input/output error). */
+ * names; a file may be written while it is synced. A status: FULL (no space, quota), NOT_FOUND, CONFLICT
+ * (exists, or locked by another process), DENIED (permission, read-only), AGAIN (no descriptor or memory just
+ * now), UNAVAILABLE (everything else, such as an input/output error). */
 #ifndef COLLECTOR_DISK_H
 #define COLLECTOR_DISK_H
 

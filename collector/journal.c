@@ -114,7 +114,9 @@ static bool remove_file(struct journal *journal, uint64_t number)
     segment_name_write(number, name);
     enum status status = disk_unlink(journal->options.disk, name);
     if (status != STATUS_OK) /* it will be replayed, which does no harm */
-        log_warning(&journal->log, "segment_stays", "%s cannot be removed: %s", name, status_text(status));
+        log_warning(&journal->log, "segment_stays",
+                    "journal.directory: %s cannot be removed: %s: the next start sees to it", name,
+                    status_text(status));
     return status == STATUS_OK;
 }
 
@@ -146,7 +148,8 @@ void journal_close(struct journal **journal)
         return;
     MUST(!(*journal)->is_syncing && !(*journal)->is_in_upkeep);
     if ((*journal)->has_refused_unsynced && journal_sync_refused((*journal)->options.disk) != STATUS_OK)
-        log_error(&(*journal)->log, "refused_unsafe", "%s may not be durable", REFUSED_NAME);
+        log_error(&(*journal)->log, "refused_unsafe",
+                  "journal.directory: %s may not be durable: look at the disk", REFUSED_NAME);
     remove_what_is_done(*journal);
     if ((*journal)->has_spare)
         (void)remove_file(*journal, (*journal)->spare.number);
@@ -370,13 +373,17 @@ static void note_write_error(struct journal *journal, const struct segment *segm
 {
     char name[SEGMENT_NAME_LEN + 1];
     segment_name_write(segment->number, name);
-    log_error(&journal->log, "write_failed", "%s: a write failed (%s): going on in another segment", name,
-              status_text(status));
+    log_error(&journal->log, "write_failed",
+              "journal.directory: %s: a write failed (%s): going on in another segment; look at the disk "
+              "when it repeats",
+              name, status_text(status));
     journal->figures.write_errors++;
     journal_retire_active(journal);
     enum status cut = disk_truncate(journal->options.disk, name, segment->end);
     if (cut != STATUS_OK) /* then recovery will find a torn tail */
-        log_warning(&journal->log, "tail_stays", "%s cannot be cut: %s", name, status_text(cut));
+        log_warning(&journal->log, "tail_stays",
+                    "journal.directory: %s cannot be cut: %s: the next start does it", name,
+                    status_text(cut));
 }
 
 static enum status write_run(struct journal *journal, struct segment *segment)

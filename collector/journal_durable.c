@@ -93,7 +93,8 @@ enum status journal_sync_done(struct journal *journal, const struct journal_sync
         if (sync->files[i].status != STATUS_OK) {
             journal->figures.sync_errors++;
             log_error(&journal->log, "sync_failed",
-                      "segment %016llx: fdatasync failed: what was not durable goes to another segment",
+                      "journal.directory: segment %016llx: fdatasync failed: what was not durable goes to "
+                      "another segment; look at the disk when it repeats",
                       (unsigned long long)sync->files[i].number);
             seal_from(journal, index);
             return sync->files[i].status;
@@ -201,7 +202,8 @@ static bool choose_spare_bytes(struct journal *journal, struct journal_upkeep *u
     bool is_over = bytes + options->segment_bytes > options->max_bytes;
     if (is_over && journal->state != STATUS_FULL) {
         log_error(&journal->log, "journal_full",
-                  "journal.max_bytes is reached: no more hits are taken until Kafka has some");
+                  "journal.max_bytes is reached: no more hits are taken until Kafka has some: bring Kafka "
+                  "back, or raise it");
         journal->state = STATUS_FULL;
     }
     upkeep->spare_bytes = options->segment_bytes;
@@ -315,16 +317,26 @@ static void note_removed(struct journal *journal, const struct journal_upkeep *u
     size_t index = index_of(journal, upkeep->remove_number);
     const struct segment *segment = &journal->segments[index];
     if (segment->is_damaged)
-        log_warning(&journal->log, "segment_quarantined",
-                    "segment %016llx was damaged: its whole frames were sent, the file is %s",
-                    (unsigned long long)segment->number,
-                    upkeep->quarantines ? "kept in " DISK_QUARANTINE
-                                        : "removed: there is no more room in " DISK_QUARANTINE);
+        log_warning(
+            &journal->log, "segment_quarantined",
+            "journal.directory: segment %016llx was damaged: its whole frames were sent, the file is %s",
+            (unsigned long long)segment->number,
+            upkeep->quarantines ? "kept in " DISK_QUARANTINE
+                                : "removed: there is no more room in " DISK_QUARANTINE);
     if (upkeep->quarantines) {
         journal->quarantine_bytes += segment->bytes;
         journal->figures.quarantined++;
     }
     journal_remove_segment(journal, index);
+}
+
+static void say_stays(const struct journal *journal, const struct journal_upkeep *upkeep)
+{
+    log_warning(
+        &journal->log, "segment_stays",
+        "journal.directory: segment %016llx cannot be %s: %s: it is tried again, and takes room till then",
+        (unsigned long long)upkeep->remove_number,
+        upkeep->quarantines ? "moved to " DISK_QUARANTINE : "removed", status_text(upkeep->remove_status));
 }
 
 static void say_no_spare(struct journal *journal, enum status status)
@@ -368,12 +380,15 @@ void journal_upkeep_done(struct journal *journal, const struct journal_upkeep *u
     MUST(journal->is_in_upkeep);
     journal->is_in_upkeep = false;
     if (upkeep->syncs_refused && upkeep->refused_status != STATUS_OK)
-        log_error(&journal->log, "refused_unsafe", "%s may not be durable: %s", REFUSED_NAME,
+        log_error(&journal->log, "refused_unsafe",
+                  "journal.directory: %s may not be durable: %s: look at the disk", REFUSED_NAME,
                   status_text(upkeep->refused_status));
-    if (upkeep->removes && upkeep->remove_status == STATUS_OK)
+    if (upkeep->removes && upkeep->remove_status == STATUS_OK) {
         note_removed(journal, upkeep);
-    else if (upkeep->removes)
+    } else if (upkeep->removes) {
+        say_stays(journal, upkeep);
         is_good = false;
+    }
     if (upkeep->makes_spare) {
         note_spare(journal, upkeep);
         is_good = is_good && upkeep->spare_status == STATUS_OK;

@@ -147,7 +147,8 @@ static void hand_out(struct journal *journal, wall_ms written)
 /* What was whole when it was counted cannot be read any more: it is passed over, and will show as a hole. */
 static void pass_over_lost(struct journal *journal, struct segment *segment)
 {
-    log_error(&journal->log, "frame_lost", "segment %016llx: a frame cannot be read any more",
+    log_error(&journal->log, "frame_lost",
+              "journal.directory: segment %016llx: a frame cannot be read any more: look at the disk",
               (unsigned long long)segment->number);
     segment->is_damaged = true;
     journal->figures.unannounced++;

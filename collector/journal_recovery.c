@@ -74,8 +74,10 @@ static void sync_latest(struct journal *journal)
             disk_close(journal->options.disk, file);
         }
         if (status != STATUS_OK)
-            log_error(&journal->log, "sync_failed", "%s: what an earlier start wrote may not be durable: %s",
-                      name, status_text(status));
+            log_error(
+                &journal->log, "sync_failed",
+                "journal.directory: %s: what an earlier start wrote may not be durable: %s: look at the disk",
+                name, status_text(status));
     }
 }
 
@@ -170,7 +172,8 @@ static void begin_segment(struct journal *journal, struct segment *segment)
 
 static void set_aside(struct journal *journal, struct segment *segment, enum status status)
 {
-    log_error(&journal->log, "segment_unread", "segment %016llx cannot be read: %s",
+    log_error(&journal->log, "segment_unread",
+              "journal.directory: segment %016llx cannot be read: %s: look at the disk",
               (unsigned long long)segment->number, status_text(status));
     segment->is_damaged = true;
 }
@@ -191,9 +194,11 @@ static bool open_segment(struct journal *journal, struct segment *segment)
         segment->is_damaged = true;
         break;
     case STATUS_CONFLICT:
-        log_error(&journal->log, "segment_newer",
-                  "segment %016llx was written by a newer version: it is kept",
-                  (unsigned long long)segment->number);
+        log_error(
+            &journal->log, "segment_newer",
+            "journal.directory: segment %016llx was written by a newer version: it goes to " DISK_QUARANTINE
+            ", start that version on it",
+            (unsigned long long)segment->number);
         segment->is_damaged = segment->is_newer = true;
         break;
     case STATUS_NOT_FOUND:
@@ -285,8 +290,10 @@ static void cut_tail(struct journal *journal, struct segment *segment, uint64_t 
     segment_name_write(segment->number, name);
     if (torn > 0) {
         journal->figures.torn_tails++;
-        log_warning(&journal->log, "torn_tail", "%s: %llu bytes behind the last whole frame are cut off",
-                    name, (unsigned long long)torn);
+        log_warning(
+            &journal->log, "torn_tail",
+            "journal.directory: %s: %llu bytes behind the last whole frame are cut off: nothing need be done",
+            name, (unsigned long long)torn);
     }
     if (segment->bytes <= segment->end ||
         disk_truncate(journal->options.disk, name, segment->end) != STATUS_OK)
@@ -300,7 +307,8 @@ static void note_damage(struct journal *journal, struct segment *segment, struct
     segment->is_damaged = true;
     journal->figures.damaged_segments++;
     log_error(&journal->log, "segment_damaged",
-              "segment %016llx: %lld damaged places, %llu bytes; %lld whole frames were found",
+              "journal.directory: segment %016llx: %lld damaged places, %llu bytes; %lld whole frames were "
+              "found: look at the disk",
               (unsigned long long)segment->number, (long long)damage.spans,
               (unsigned long long)(damage.bytes + damage.torn), (long long)segment->frames);
 }
@@ -315,7 +323,8 @@ static void note_missing(struct journal *journal, const struct segment *segment,
         return;
     journal->figures.missing_segments++;
     log_error(&journal->log, "segment_missing",
-              "no file between segments %016llx and %016llx: %lld hits are announced as lost",
+              "journal.directory: no file between segments %016llx and %016llx: %lld hits are announced as "
+              "lost: put it back, if you have it, and restart",
               (unsigned long long)segment->number, (unsigned long long)next->number, (long long)lost);
 }
 

@@ -94,10 +94,12 @@ static void take_error(struct producer *producer, rd_kafka_event_t *event)
     struct log log = producer_log();
     rd_kafka_resp_err_t fatal = rd_kafka_fatal_error(producer->handle, reason, sizeof(reason));
     if (fatal == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        log_warning(&log, "kafka_error", "%s", rd_kafka_event_error_string(event));
+        log_warning(&log, "kafka_error", "kafka.brokers = %s: %s", producer->options.brokers,
+                    rd_kafka_event_error_string(event));
         return;
     }
-    log_warning(&log, "producer_fatal", "%s: %s", rd_kafka_err2name(fatal), reason);
+    log_warning(&log, "producer_fatal", "%s: %s: another producer sends what is not confirmed",
+                rd_kafka_err2name(fatal), reason);
     producer->options.on_fatal(producer->options.context, reason);
 }
 

@@ -160,7 +160,7 @@ static void give_up_hit(struct publisher *publisher, journal_position position, 
     buf_init(&scratch, memory, sizeof(memory));
     bool is_kept = journal_keep_refused(publisher->journal, value) == STATUS_OK;
     publisher->counters.refused_total++;
-    log_error(&publisher->log, "hit_refused", "Kafka refuses a hit for good: %s: %s", reason,
+    log_error(&publisher->log, "hit_refused", "kafka.topic: Kafka refuses a hit for good: %s: %s", reason,
               is_kept ? "it is kept as a line of quarantine/refused in journal.directory"
                       : "it cannot be kept in quarantine/refused, which is full or cannot be written");
     if (hit_decode(value, &scratch, &hit) != HIT_GOOD || !hit.has_stream) { /* of another version of ours */
@@ -178,12 +178,14 @@ static void take_refusal(struct publisher *publisher, const struct producer_repo
 {
     journal_position position = report->ticket;
     if (!is_alone(publisher, position)) {
-        log_warning(&publisher->log, "batch_refused", "Kafka refuses a batch: %s: sending one by one",
-                    report->reason);
+        log_warning(&publisher->log, "batch_refused",
+                    "kafka.topic: Kafka refuses a batch: %s: sending one by one", report->reason);
         publisher->alone_below = publisher->sent_below;
         start_anew(publisher, 0);
     } else if (report->is_control) {
-        log_error(&publisher->log, "control_refused", "Kafka refuses a record without key and value: %s",
+        log_error(&publisher->log, "control_refused",
+                  "kafka.topic: Kafka refuses a record without key and value: %s: set cleanup.policy=delete "
+                  "for the topic",
                   report->reason);
         journal_acknowledge(publisher->journal, position);
     } else {
@@ -210,8 +212,9 @@ static void on_report(void *context, const struct producer_report *report)
     } else if (report->outcome == PRODUCER_REFUSED) {
         take_refusal(publisher, report);
     } else {
-        log_error(&publisher->log, "not_delivered", "topic %s: %s: everything not confirmed is sent again",
-                  publisher->options.topic, report->reason);
+        log_error(&publisher->log, "not_delivered",
+                  "kafka.topic = %s: %s: everything not confirmed is sent again", publisher->options.topic,
+                  report->reason);
         start_anew(publisher, MIN_PAUSE_MS);
     }
 }

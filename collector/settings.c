@@ -43,7 +43,7 @@ const struct setting_row collector_setting_rows[] = {
      RANGE_OF(100, MAX_SECONDS(120)), "In which headers and body must have come: 408."},
     {"http", "answer_deadline", SETTING_DURATION, LIMIT(answer_deadline_ms), "30s",
      RANGE_OF(MAX_SECONDS(21), MAX_SECONDS(300)),
-     "Longest wait for an answer: 503; more than the 20 s that Kafka has to confirm."},
+     "Longest wait for an answer: 503; more than the 20 s that journal.ack = kafka may wait."},
     {"http", "stall_deadline", SETTING_DURATION, LIMIT(stall_ms), "5s", RANGE_OF(100, MAX_SECONDS(60)),
      "A peer that reads nothing of its replies so long is closed."},
     {"http", "idle_deadline", SETTING_DURATION, LIMIT(idle_ms), "15s", RANGE_OF(100, MAX_SECONDS(3600)),
@@ -70,8 +70,7 @@ const struct setting_row collector_setting_rows[] = {
      "Where the journal lives: an absolute path."},
     {"journal", "ack", SETTING_CHOICE, VALUE(journal_ack), "disk", 0, 0, "disk|os|memory|kafka",
      "When a hit is answered 204: disk, when it is safe on this disk; os, when it is written; memory, at "
-     "once; "
-     "kafka, when Kafka has confirmed it."},
+     "once; kafka, when Kafka has confirmed it (mirrored requests: as disk)."},
     {"journal", "max_bytes", SETTING_SIZE, VALUE(journal_max_bytes), "8GiB",
      RANGE_OF(64 * MIB, 1024 * 1024 * GIB), "Most that the journal may take of the disk."},
     {"journal", "min_free_bytes", SETTING_SIZE, VALUE(journal_min_free_bytes), "1GiB",
