@@ -7,7 +7,7 @@
  * What is safe, by ack: memory: appended, the reply is sent at once; os: written; disk: durable; kafka:
  * confirmed, together with all that was accepted before. The mirror waits for the disk at most.
  * A repeat of an id waits for the hit that has it, and is not appended. No room in the journal: 503, nothing
- * taken. What is not safe in time (WAIT_MS) is answered 503; nothing is taken back: the hit may still arrive,
+ * taken. What is not safe in time (WAIT_…_MS) is answered 503; nothing is taken back: the hit may still arrive,
  * and a retry with its id waits for it again.
  * Owns the window of ids and the queues of requests; borrows keeper, journal, replies, metrics. Loop thread
  * only; nothing is allocated after the start. */

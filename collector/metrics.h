@@ -34,7 +34,8 @@ struct publisher_counters;
     X(IN_FLIGHT, "hits_in_flight", NULL, GAUGE, "Records handed to the Kafka client and not confirmed.")     \
     X(IN_FLIGHT_BYTES, "hits_in_flight_bytes", NULL, GAUGE, "Bytes of these records.")                       \
     X(IDS_REMEMBERED, "ids_remembered", NULL, GAUGE, "Ids in the window that finds repeats.")                \
-    X(KAFKA_READY, "kafka_ready", NULL, GAUGE, "1 when the topic was reached and is as the settings say.")   \
+    X(KAFKA_READY, "kafka_ready", NULL, GAUGE,                                                               \
+      "1 when the topic was reached and is as the settings say; 0 again after minutes without a broker.")    \
     X(PRODUCERS, "kafka_producers_total", NULL, COUNTER,                                                     \
       "Producers made: 1 at start, one more after each failure.")                                            \
     X(JOURNAL_TAKES, "journal_takes_hits", NULL, GAUGE,                                                      \

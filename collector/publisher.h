@@ -10,8 +10,8 @@
  * Whatever fails, nothing is passed over: the producer is closed, another one made, and the journal rewound
  * to the first entry that is not acknowledged. At once when that is routine, after a pause, which doubles up
  * to MAX_PAUSE_MS, when the last producer delivered nothing. A hit that Kafka refuses when it is sent alone
- * (too large, invalid) is kept aside by journal_keep_refused and announced as
- * skipped; after a refusal all that was in flight is sent one by one, to find the one.
+ * (too large, invalid) is kept aside by journal_keep_refused and announced as skipped; after a refusal all
+ * that was in flight is sent one by one, to find the one.
  * Old entries go where they were meant to go, with their own streams and numbers: to the topic of their time
  * when they may have been sent before, else to that of the settings; a partition that the topic does not have
  * becomes its remainder, so that a stream never lies in two.

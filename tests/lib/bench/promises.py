@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The promises of DESIGN, asked at the end of a test: what was answered 2xx is one row, nothing is two, and of every number that a
-collector gave it is known where it is."""
+"""What the README promises, asked at the end of a test: what was answered 2xx is one row, nothing is two, and of every number
+that a collector gave it is known where it is."""
 from bench.published import Published
 
 
