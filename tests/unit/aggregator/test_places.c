@@ -418,8 +418,8 @@ static void what_the_service_does_not_know_the_files_do(void **state)
 static void private_addresses_are_not_given_away(void **state)
 {
     (void)state;
-    static const char *const addresses[] = {"10.0.0.1", "127.0.0.1",   "::1",
-                                            "fe80::1",  "203.0.113.5", "2001:db8::1"};
+    static const char *const addresses[] = {"10.0.0.1",    "127.0.0.1",       "::1", "fe80::1", "203.0.113.5",
+                                            "2001:db8::1", "2002:c0a8:101::1"};
     struct places *places = open_sound(WORLD);
     struct place_cache *cache = place_cache_new(1000);
     ip_address wanted;
