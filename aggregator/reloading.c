@@ -18,7 +18,7 @@ struct fingerprint {
     dev_t device;
     ino_t inode;
     off_t size;
-    struct timespec modified;
+    struct timespec changed; /* its bytes, or who may read them */
 };
 
 struct reloading {
@@ -61,7 +61,7 @@ static void take_prints(const struct reloading *reloading, struct fingerprint *p
         prints[i].device = file.st_dev;
         prints[i].inode = file.st_ino;
         prints[i].size = file.st_size;
-        prints[i].modified = file.st_mtim;
+        prints[i].changed = file.st_ctim;
     }
 }
 

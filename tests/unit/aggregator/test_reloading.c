@@ -144,6 +144,16 @@ static void a_file_truncated_in_place_hurts_nobody(void **state)
     wait_for(bench, METRICS_RELOADS, 1);
 }
 
+/* Permission is mended without a write; here it makes no difference to what is in the file. */
+static void a_file_whose_permissions_changed_is_tried_again(void **state)
+{
+    struct bench *bench = *state;
+    replace(bench, "truncated.mmdb");
+    wait_for(bench, METRICS_RELOADS_FAILED, 1);
+    assert_int_equal(chmod(bench->path, 0600), 0);
+    wait_for(bench, METRICS_RELOADS_FAILED, 2);
+}
+
 static void it_reads_when_it_is_told_to(void **state)
 {
     struct bench *bench = *state;
@@ -175,9 +185,13 @@ static void it_can_end_while_it_reads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        BENCH_TEST(a_file_renamed_over_it_is_read),          BENCH_TEST(what_cannot_be_used_is_not),
-        BENCH_TEST(a_file_truncated_in_place_hurts_nobody),  BENCH_TEST(it_reads_when_it_is_told_to),
-        BENCH_TEST(other_files_of_the_folder_are_no_reason), BENCH_TEST(it_can_end_while_it_reads),
+        BENCH_TEST(a_file_renamed_over_it_is_read),
+        BENCH_TEST(what_cannot_be_used_is_not),
+        BENCH_TEST(a_file_truncated_in_place_hurts_nobody),
+        BENCH_TEST(it_reads_when_it_is_told_to),
+        BENCH_TEST(other_files_of_the_folder_are_no_reason),
+        BENCH_TEST(it_can_end_while_it_reads),
+        BENCH_TEST(a_file_whose_permissions_changed_is_tried_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
