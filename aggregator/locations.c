@@ -27,6 +27,7 @@ struct locations {
     locations_found_fn *on_found;
     char numbers[3][INT64_TEXT_MAX];
     struct budget_lease lease;
+    bool is_spent; /* as of the last lease */
     locations_leased_fn *on_leased;
     locations_done_fn *on_done;
     void *context;
@@ -261,11 +262,25 @@ static const struct step lease_steps[] = {
     {NULL, NULL, NULL},
 };
 
+static void note_spent(struct locations *locations, bool is_spent)
+{
+    if (is_spent && !locations->is_spent)
+        log_warning(&locations->log, "budget_spent",
+                    "the calls of ip2location.daily_budget (%s) or ip2location.monthly_budget (%s) are used "
+                    "up, by all aggregators together: the files of geo.databases answer until the next day "
+                    "or month (UTC), or until a larger budget is set",
+                    locations->numbers[1], locations->numbers[2]);
+    locations->is_spent = is_spent;
+}
+
 static void finish_lease(void *job, const struct store_result *result, const struct outcome *failed)
 {
     struct locations *locations = job;
     (void)failed;
-    locations->on_leased(locations->context, is_done(locations, result) ? &locations->lease : NULL);
+    bool is_leased = is_done(locations, result);
+    if (is_leased)
+        note_spent(locations, locations->lease.calls == 0);
+    locations->on_leased(locations->context, is_leased ? &locations->lease : NULL);
 }
 
 void locations_lease(struct locations *locations, int64_t wanted, int64_t daily, int64_t monthly,

@@ -4,7 +4,8 @@
  *
  * locator -> locations_load, _store, _lease, _expire -> its own connection, never that of the batches; one at
  * a time, answered by a callback. It connects when it has to. What can fail: anything that Postgres says or
- * does not say comes as false; the caller backs off. Owns the connection; loop thread only. */
+ * does not say comes as false; the caller backs off. That a budget is spent is logged here, once. Owns the
+ * connection; loop thread only. */
 #ifndef AGGREGATOR_LOCATIONS_H
 #define AGGREGATOR_LOCATIONS_H
 

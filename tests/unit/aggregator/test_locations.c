@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "aggregator/migrate.h"
+#include "base/log.h"
 #include "tests/lib/postgres.h"
 
 #define WEEK_MS INT64_C(604800000)
@@ -219,6 +220,33 @@ static void a_budget_is_shared(void **state)
                         "25");
 }
 
+static int spent_count;
+
+static void count_spent(slice line)
+{
+    spent_count += memmem(line.data, line.len, "event=budget_spent", 18) != NULL;
+}
+
+/* How often a lease says that the budget is spent; the log holds nothing back. */
+static int lease_says_spent(struct bench *bench, int64_t daily, int64_t expected)
+{
+    spent_count = 0;
+    log_set_sink(count_spent);
+    assert_int_equal(lease(bench, 0, 10, daily, 1000), expected);
+    log_set_sink(NULL);
+    return spent_count;
+}
+
+static void a_spent_budget_is_said_once(void **state)
+{
+    struct bench *bench = *state;
+    assert_int_equal(lease_says_spent(bench, 10, 10), 0);
+    assert_int_equal(lease_says_spent(bench, 10, 0), 1);
+    assert_int_equal(lease_says_spent(bench, 10, 0), 0);
+    assert_int_equal(lease_says_spent(bench, 15, 5), 0); /* as on the next day */
+    assert_int_equal(lease_says_spent(bench, 15, 0), 1);
+}
+
 static void days_of_the_month_are_added_up(void **state)
 {
     struct bench *bench = *state;
@@ -262,6 +290,7 @@ int main(void)
         BENCH_TEST(what_has_expired_is_not_found_and_then_removed),
         BENCH_TEST(many_go_at_once),
         BENCH_TEST(a_budget_is_shared),
+        BENCH_TEST(a_spent_budget_is_said_once),
         BENCH_TEST(days_of_the_month_are_added_up),
         BENCH_TEST(a_lost_connection_is_an_answer),
     };
