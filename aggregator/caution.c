@@ -41,8 +41,7 @@ static void heed_refusal(struct caution *caution, mono_ms now, mono_ms day_ends)
     be_silent(caution, until, "ip2location.io refuses the key, or its credit is used up");
     log_error(&caution->log, "key_refused",
               "ip2location.io refuses the key, or its credit is used up: it is not asked again before the "
-              "next day (UTC),"
-              " or a reload (SIGHUP); the files of geo.databases answer");
+              "next day (UTC), or a reload (SIGHUP); the files of geo.databases answer");
 }
 
 static void heed_misconfiguration(struct caution *caution)
@@ -50,9 +49,9 @@ static void heed_misconfiguration(struct caution *caution)
     be_silent(caution, (mono_ms){INT64_MAX},
               "the plan of the key does not have what we ask ip2location.io for");
     log_error(&caution->log, "request_refused",
-              "the plan of the key does not have what we ask ip2location.io for: it is not asked again "
-              "before a reload"
-              " (SIGHUP); the files of geo.databases answer");
+              "the plan of the key does not have what we ask ip2location.io for (such as ip2location.bulk): "
+              "it is not "
+              "asked again before a reload (SIGHUP); the files of geo.databases answer");
 }
 
 static void heed_busy(struct caution *caution, mono_ms now, int64_t retry_after_ms)
