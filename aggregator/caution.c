@@ -59,7 +59,9 @@ static void heed_busy(struct caution *caution, mono_ms now, int64_t retry_after_
     int64_t wait_ms = retry_after_ms > 0 ? retry_after_ms : BUSY_MS;
     wait_ms = wait_ms < MAX_BUSY_MS ? wait_ms : MAX_BUSY_MS;
     be_silent(caution, (mono_ms){now.ms + wait_ms}, "ip2location.io has too many requests");
-    log_warning(&caution->log, "too_many_requests", "ip2location.io is left alone for %lld s, as it wishes",
+    log_warning(&caution->log, "too_many_requests",
+                "ip2location.io has too many requests (429) and is left alone for %lld s, as it wishes; the "
+                "files of geo.databases answer; the plan of ip2location.key decides how many it takes",
                 (long long)wait_ms / 1000);
 }
 
@@ -98,8 +100,11 @@ void caution_note(struct caution *caution, enum answer_kind kind, const struct f
     if (fault == NULL)
         breaker_note_success(&caution->breaker);
     else if (breaker_note_failure(&caution->breaker, mono_now()))
-        log_warning(&caution->log, "breaker_opened", "ip2location.io is left alone for %lld s: %s",
-                    (long long)caution->breaker.wait_ms / 1000, fault);
+        log_warning(
+            &caution->log, "breaker_opened",
+            "ip2location.io is left alone for %lld s: %s; the files of geo.databases answer; how it is "
+            "reached stands in ip2location.url, ip2location.bulk_url and ip2location.ca_file",
+            (long long)caution->breaker.wait_ms / 1000, fault);
     if (was_open && caution->breaker.state == BREAKER_CLOSED)
         log_info(&caution->log, "breaker_closed", "ip2location.io answers again");
     if (reply->outcome == FETCH_ANSWERED)

@@ -91,6 +91,8 @@ static void too_many_requests_are_heeded_for_as_long_as_it_says(void **state)
     for (size_t i = 0; i < 4; i++) {
         struct caution caution = fresh();
         note(&caution, ANSWER_BUSY, cases[i][0]);
+        assert_non_null(strstr(lines, "event=too_many_requests"));
+        assert_non_null(strstr(lines, "ip2location.key"));
         assert_non_null(caution_find_hindrance(&caution, later(cases[i][1] - 1000)));
         assert_null(caution_find_hindrance(&caution, later(cases[i][1])));
     }
@@ -106,6 +108,7 @@ static void open_breaker_by(enum answer_kind kind, const struct fetch_reply *rep
     assert_non_null(caution_find_hindrance(&caution, later(0)));
     assert_int_equal(line_count, 1);
     assert_non_null(strstr(lines, "event=breaker_opened"));
+    assert_non_null(strstr(lines, "ip2location.url"));
     caution.breaker.probe_at = later(0);
     assert_null(caution_find_hindrance(&caution, later(0)));
     caution_admit(&caution, later(0));
