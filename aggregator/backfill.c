@@ -197,40 +197,35 @@ static void add_coordinate(struct buf *column, const struct place *place, float 
         row_add_null(column);
 }
 
-static void add_found(struct buf *columns, const struct found *found, size_t column_count)
+static void add_found(struct buf *columns, const struct found *found)
 {
     const struct place *place = &found->place;
     add_ip(&columns[0], found->ip);
-    if (column_count == 1)
-        return;
     row_add_text_or_null(&columns[1], place->country);
     row_add_text_or_null(&columns[2], place->state);
     row_add_text_or_null(&columns[3], place->city);
-    if (column_count == 4)
-        return;
     add_coordinate(&columns[4], place, place->latitude);
     add_coordinate(&columns[5], place, place->longitude);
     row_add_text(&columns[6], place->geodata);
 }
 
-/* The first column_count of ip, country, state, city, latitude, longitude, geodata, of those that are not open; then
- * the hour. Returns how many there are. */
-static size_t bind_found(struct backfill *backfill, size_t column_count, const char *hour,
-                         struct database_statement *statement)
+/* Those that are not open, as a statement sees them after bind_found. */
+#define FOUND                                                                                                \
+    "unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::real[], $6::real[], $7::text[])"             \
+    " AS found (ip, country, state, city, latitude, longitude, geodata)"
+
+static void bind_found(struct backfill *backfill, struct database_statement *statement)
 {
     static const enum arrays_type types[] = {ARRAYS_TEXT, ARRAYS_TEXT, ARRAYS_TEXT, ARRAYS_TEXT,
                                              ARRAYS_REAL, ARRAYS_REAL, ARRAYS_TEXT};
     size_t count = 0;
-    arrays_begin(&backfill->arrays, types, column_count);
+    arrays_begin(&backfill->arrays, types, sizeof types / sizeof types[0]);
     for (size_t i = 0; i < backfill->found_count; i++)
         if (!backfill->found[i].is_open) {
-            add_found(backfill->arrays.columns, &backfill->found[i], column_count);
+            add_found(backfill->arrays.columns, &backfill->found[i]);
             count++;
         }
     arrays_bind(&backfill->arrays, count, statement);
-    if (hour != NULL)
-        database_statement_add_text(statement, hour);
-    return count;
 }
 
 static void take_open(struct backfill *backfill, const struct pg_result *result)
@@ -247,66 +242,62 @@ static void take_open(struct backfill *backfill, const struct pg_result *result)
 static bool leave_out_open(struct backfill *backfill)
 {
     struct database_statement statement = {
-        .sql = "SELECT ip FROM footfall.open_sessions WHERE ip = ANY ($1::text[])"
-               " UNION SELECT ip FROM footfall.strays WHERE ip = ANY ($1::text[])"};
-    bind_found(backfill, 1, NULL, &statement);
+        .sql = "SELECT found.ip FROM " FOUND " JOIN footfall.open_sessions open ON open.ip = found.ip"
+               " UNION SELECT found.ip FROM " FOUND " JOIN footfall.strays stray ON stray.ip = found.ip"};
+    bind_found(backfill, &statement);
     return ask(backfill, &statement, take_open);
+}
+
+/* $8 is the hour. */
+static bool change(struct backfill *backfill, const char *sql, const char *hour)
+{
+    struct database_statement statement = {.sql = sql};
+    bind_found(backfill, &statement);
+    database_statement_add_text(&statement, hour);
+    return ask(backfill, &statement, NULL);
 }
 
 static bool change_sessions(struct backfill *backfill, const char *hour)
 {
-    struct database_statement statement = {
-        .sql = "UPDATE session_events_aggregated_ip s"
-               "   SET country = found.country, state = found.state, city = found.city"
-               "  FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS found (ip, country, state, "
-               "city)"
-               " WHERE s.ip = found.ip"
-               "   AND s.start_session >= $5::timestamp AND s.start_session < $5::timestamp + interval '1 "
-               "hour'"};
-    bind_found(backfill, 4, hour, &statement);
-    return ask(backfill, &statement, NULL);
+    return change(
+        backfill,
+        "UPDATE session_events_aggregated_ip s"
+        "   SET country = found.country, state = found.state, city = found.city"
+        "  FROM " FOUND " WHERE s.ip = found.ip"
+        "   AND s.start_session >= $8::timestamp AND s.start_session < $8::timestamp + interval '1 hour'",
+        hour);
 }
 
 /* What change_hits is about to take from one place and give to another, for the view traffic_by_hour: this transaction
  * sees the same hits in both, or fails. */
 static bool move_sums(struct backfill *backfill, const char *hour)
 {
-    struct database_statement statement = {
-        .sql = "INSERT INTO footfall.rollup_sums (kind, at, host, country, state, city, bot, source, "
-               "counted, hits)"
-               " SELECT 'traffic', date_trunc('hour', p.event_timestamp), p.host, moved.country, moved.state,"
-               "        moved.city, footfall.is_bot(p.flags), p.source, footfall.is_counted(p.flags), "
-               "sum(moved.hits)"
-               "   FROM processed_events p"
-               "   JOIN unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS found (ip, country, state, "
-               "city)"
-               "     ON found.ip = p.ip"
-               "  CROSS JOIN LATERAL (VALUES (p.country, p.state, p.city, -1),"
-               "                             (found.country, found.state, found.city, 1))"
-               "          AS moved (country, state, city, hits)"
-               "  WHERE p.geo_source IN ('mmdb', 'none')"
-               "    AND p.event_timestamp >= $5::timestamp AND p.event_timestamp < $5::timestamp + interval "
-               "'1 hour'"
-               "  GROUP BY 2, 3, 4, 5, 6, 7, 8, 9 HAVING sum(moved.hits) <> 0"};
-    bind_found(backfill, 4, hour, &statement);
-    return ask(backfill, &statement, NULL);
+    return change(
+        backfill,
+        "INSERT INTO footfall.rollup_sums (kind, at, host, country, state, city, bot, source, counted, hits)"
+        " SELECT 'traffic', date_trunc('hour', p.event_timestamp), p.host, moved.country, moved.state,"
+        "        moved.city, footfall.is_bot(p.flags), p.source, footfall.is_counted(p.flags),"
+        "        sum(moved.hits)"
+        "   FROM processed_events p JOIN " FOUND " ON found.ip = p.ip"
+        "  CROSS JOIN LATERAL (VALUES (p.country, p.state, p.city, -1),"
+        "                             (found.country, found.state, found.city, 1))"
+        "          AS moved (country, state, city, hits)"
+        "  WHERE p.geo_source IN ('mmdb', 'none')"
+        "    AND p.event_timestamp >= $8::timestamp AND p.event_timestamp < $8::timestamp + interval '1 hour'"
+        "  GROUP BY 2, 3, 4, 5, 6, 7, 8, 9 HAVING sum(moved.hits) <> 0",
+        hour);
 }
 
 static bool change_hits(struct backfill *backfill, const char *hour)
 {
-    struct database_statement statement = {
-        .sql = "UPDATE processed_events p"
-               "   SET country = found.country, state = found.state, city = found.city, latitude = "
-               "found.latitude,"
-               "       longitude = found.longitude, geodata = found.geodata, geo_source = 'api'"
-               "  FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::real[], $6::real[], "
-               "$7::text[])"
-               "    AS found (ip, country, state, city, latitude, longitude, geodata)"
-               " WHERE p.ip = found.ip AND p.geo_source IN ('mmdb', 'none')"
-               "   AND p.event_timestamp >= $8::timestamp AND p.event_timestamp < $8::timestamp + interval "
-               "'1 hour'"};
-    bind_found(backfill, 7, hour, &statement);
-    return ask(backfill, &statement, NULL);
+    return change(
+        backfill,
+        "UPDATE processed_events p"
+        "   SET country = found.country, state = found.state, city = found.city, geo_source = 'api',"
+        "       latitude = found.latitude, longitude = found.longitude, geodata = found.geodata"
+        "  FROM " FOUND " WHERE p.ip = found.ip AND p.geo_source IN ('mmdb', 'none')"
+        "   AND p.event_timestamp >= $8::timestamp AND p.event_timestamp < $8::timestamp + interval '1 hour'",
+        hour);
 }
 
 static bool change_rows(struct backfill *backfill)
