@@ -236,11 +236,13 @@ void locations_store(struct locations *locations, const struct location *rows, s
 
 /* ---- Leasing calls ---- */
 
+/* A crash of the server must not give calls back that are being made, whatever the batches are allowed. */
 static enum step_move ask_lease(void *job)
 {
     struct locations *locations = job;
     struct database_statement statement = {.sql =
-                                               "SELECT leased, extract(epoch FROM today)::int8, day_left_ms"
+                                               "SELECT leased, extract(epoch FROM today)::int8, day_left_ms,"
+                                               "       set_config('synchronous_commit', 'on', true)"
                                                "  FROM footfall.lease_calls($1::int8, $2::int8, $3::int8)"};
     for (size_t i = 0; i < 3; i++)
         database_statement_add_text(&statement, locations->numbers[i]);

@@ -220,6 +220,25 @@ static void a_budget_is_shared(void **state)
                         "25");
 }
 
+/* A trigger that runs at the commit sees with what it is made. */
+static void a_lease_outlives_a_crash_of_the_server(void **state)
+{
+    struct bench *bench = *state;
+    postgres_do(bench->admin,
+                "DO $$ BEGIN"
+                "  EXECUTE format('ALTER DATABASE %%I SET synchronous_commit = off', current_database());"
+                "END $$;"
+                "CREATE TABLE seen (synchronous_commit text);"
+                "CREATE FUNCTION look() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+                "  INSERT INTO seen VALUES (current_setting('synchronous_commit'));"
+                "  RETURN NULL;"
+                "END $$;"
+                "CREATE CONSTRAINT TRIGGER look AFTER INSERT ON footfall.ip2location_calls"
+                "  DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION look()");
+    assert_int_equal(lease(bench, 0, 10, 25, 1000), 10);
+    assert_string_equal(postgres_ask(bench->admin, "SELECT synchronous_commit FROM seen"), "on");
+}
+
 static int spent_count;
 
 static void count_spent(slice line)
@@ -291,6 +310,7 @@ int main(void)
         BENCH_TEST(many_go_at_once),
         BENCH_TEST(a_budget_is_shared),
         BENCH_TEST(a_spent_budget_is_said_once),
+        BENCH_TEST(a_lease_outlives_a_crash_of_the_server),
         BENCH_TEST(days_of_the_month_are_added_up),
         BENCH_TEST(a_lost_connection_is_an_answer),
     };
