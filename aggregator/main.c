@@ -51,28 +51,35 @@ static int run_migrate(const struct configuration *configuration, const struct p
     return 0;
 }
 
-static enum status resume_one(const struct configuration *configuration, struct rd_kafka_s *kafka,
-                              struct resume_order *order, struct why *said)
+struct asked {
+    struct rd_kafka_s *kafka;
+    const char *topic;
+};
+
+static bool ask_log(void *context, int partition, struct loss_log *log)
+{
+    const struct asked *asked = context;
+    return topic_ask_log(asked->kafka, asked->topic, partition, log);
+}
+
+static enum status resume_one(const struct configuration *configuration, const struct resume_order *order,
+                              struct why *said)
 {
     if (order->partition >= order->facts->partition_count)
         return why_say(said, STATUS_RANGE, "topic %s has partitions 0 to %d only", order->topic,
                        order->facts->partition_count - 1);
-    if (!topic_ask_log(kafka, order->topic, order->partition, &order->log))
-        return why_say(said, STATUS_UNAVAILABLE,
-                       "no broker says where the log of partition %d begins and ends", order->partition);
     return resume_run(configuration->postgres_conninfo, order, said);
 }
 
 /* Partition -1: all. Says of each what was done. */
-static int resume(const struct configuration *configuration, struct rd_kafka_s *kafka,
-                  struct resume_order *order)
+static int resume(const struct configuration *configuration, struct resume_order *order)
 {
     int exit_code = 0;
     int first = order->partition < 0 ? 0 : order->partition;
     int end = order->partition < 0 ? order->facts->partition_count : first + 1;
     for (order->partition = first; order->partition < end; order->partition++) {
         struct why said;
-        enum status status = resume_one(configuration, kafka, order, &said);
+        enum status status = resume_one(configuration, order, &said);
         if (status == STATUS_OK)
             printf("%s\n", said.text);
         else
@@ -96,22 +103,24 @@ static int run_resume(const struct configuration *configuration, const struct pr
     const struct topic_access access = {configuration->kafka_brokers, configuration->kafka_topic,
                                         call->settings};
     struct topic_facts facts;
+    struct asked asked = {.topic = access.topic};
     struct resume_order order = {
         .topic = access.topic,
         .facts = &facts,
+        .ask_log = ask_log,
+        .context = &asked,
         .accepts_loss = call->argument_count == 2 && strcmp(call->arguments[1], "--accept-loss") == 0,
     };
     if (call->argument_count != 1 && !order.accepts_loss)
         return complain("resume needs a partition, and may be followed by --accept-loss", EX_USAGE);
     if (!read_partition(call->arguments[0], &order.partition))
         return complain("the partition is a number from 0 up, or all", EX_USAGE);
-    struct rd_kafka_s *kafka;
     struct why why;
-    enum status status = topic_open(&access, &kafka, &facts, &why);
+    enum status status = topic_open(&access, &asked.kafka, &facts, &why);
     if (status != STATUS_OK)
         return complain(why.text, exit_code_of(status));
-    int exit_code = resume(configuration, kafka, &order);
-    topic_close(&kafka);
+    int exit_code = resume(configuration, &order);
+    topic_close(&asked.kafka);
     return exit_code;
 }
 

@@ -10,12 +10,12 @@
 
 /* ---- The decision ---- */
 
-static struct loss find_loss(const struct resume_order *order, const struct resume_row *row)
+static struct loss find_loss(const struct resume_order *order, const struct resume_row *row,
+                             const struct loss_log *log)
 {
     bool is_elsewhere = row->cluster_id[0] != '\0' &&
                         !slice_equals(slice_of(row->cluster_id), slice_of(order->facts->cluster_id));
-    return is_elsewhere ? loss_find_elsewhere(row->next_offset, &order->log)
-                        : loss_find(row->next_offset, &order->log);
+    return is_elsewhere ? loss_find_elsewhere(row->next_offset, log) : loss_find(row->next_offset, log);
 }
 
 static bool is_count_changed(const struct resume_order *order, const struct resume_row *row, struct why *said)
@@ -59,12 +59,12 @@ static void say_loss(const struct resume_order *order, const struct loss *loss, 
 }
 
 struct resume_verdict resume_judge(const struct resume_order *order, const struct resume_row *row,
-                                   struct why *said)
+                                   const struct loss_log *log, struct why *said)
 {
     struct resume_verdict verdict = {.may_go_on = false};
     if (is_count_changed(order, row, said))
         return verdict;
-    verdict.loss = find_loss(order, row);
+    verdict.loss = find_loss(order, row, log);
     verdict.may_go_on = verdict.loss.kind == LOSS_NONE || order->accepts_loss;
     if (verdict.loss.kind == LOSS_NONE)
         say_without_loss(order, row, said);
@@ -168,6 +168,10 @@ static enum status judge_and_carry_out(PGconn *conn, const struct resume_order *
     if (PQntuples(locked) == 0)
         return why_say(said, STATUS_CONFLICT, "no aggregator ever had partition %d of topic %s",
                        order->partition, order->topic);
+    struct loss_log log;
+    if (!order->ask_log(order->context, order->partition, &log))
+        return why_say(said, STATUS_UNAVAILABLE,
+                       "no broker says where the log of partition %d begins and ends", order->partition);
     const struct resume_row row = {
         .next_offset = strtoll(PQgetvalue(locked, 0, 0), NULL, 10),
         .is_halted = PQgetvalue(locked, 0, 1)[0] == 't',
@@ -175,7 +179,7 @@ static enum status judge_and_carry_out(PGconn *conn, const struct resume_order *
         .partition_count = atoi(PQgetvalue(locked, 0, 3)),
     };
     struct why done;
-    struct resume_verdict verdict = resume_judge(order, &row, &done);
+    struct resume_verdict verdict = resume_judge(order, &row, &log, &done);
     enum status status = STATUS_OK;
     if (!verdict.may_go_on)
         status = STATUS_CONFLICT;

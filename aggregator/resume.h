@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * resume: `footfall-aggregator resume PARTITION [--accept-loss]`: a person lets a halted partition go on.
  *
- * resume_run locks the partition's row, compares it with what the broker says of the log, and in the same
+ * resume_run locks the partition's row, then asks the broker for its log (a log that was asked for before
+ * would seem to end too early when a batch was stored meanwhile), compares the two, and in the same
  * transaction ends the halt, moves the offset when a loss is accepted, writes that to footfall.losses, and
  * takes the row from its owner: whatever somebody had under way for it is fenced. Aggregators look at halted
  * partitions every few seconds, so nothing need be restarted. Without --accept-loss nothing is ever given
@@ -16,10 +17,12 @@ struct resume_order { /* all borrowed */
     int partition;
     bool accepts_loss;
     const struct topic_facts *facts;
-    struct loss_log log; /* of the partition, asked for just now */
+    bool (*ask_log)(void *context, int partition, struct loss_log *log); /* false: no answer */
+    void *context;
 };
 
-/* Says in *said what was done. CONFLICT: nothing was, and what stands in the way and mends it. */
+/* Says in *said what was done. CONFLICT: nothing was, and what stands in the way and mends it. UNAVAILABLE:
+ * nothing was, since Postgres or the broker does not answer. */
 enum status resume_run(const char *conninfo, const struct resume_order *order, struct why *said) MUST_CHECK;
 
 /* ---- The decision: pure ---- */
@@ -37,6 +40,6 @@ struct resume_verdict {
 };
 /* Says in *said what is to be done, or why it is not. */
 struct resume_verdict resume_judge(const struct resume_order *order, const struct resume_row *row,
-                                   struct why *said);
+                                   const struct loss_log *log, struct why *said);
 
 #endif

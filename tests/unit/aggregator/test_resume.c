@@ -13,8 +13,18 @@
 static const struct topic_facts facts = {.cluster_id = BENCH_CLUSTER, .partition_count = BENCH_PARTITIONS};
 
 /* The log holds 50 … 199. */
+static const struct loss_log kept = {50, 200};
+
+static bool ask_log(void *context, int partition, struct loss_log *log)
+{
+    (void)context;
+    assert_int_equal(partition, 3);
+    *log = kept;
+    return true;
+}
+
 static const struct resume_order plain = {
-    .topic = BENCH_TOPIC, .partition = 3, .facts = &facts, .log = {50, 200}};
+    .topic = BENCH_TOPIC, .partition = 3, .facts = &facts, .ask_log = ask_log};
 
 static const struct resume_row halted = {
     .next_offset = 100, .is_halted = true, .cluster_id = BENCH_CLUSTER, .partition_count = BENCH_PARTITIONS};
@@ -48,13 +58,13 @@ static void what_is_all_there_goes_on_where_it_stood(void **state)
     struct why said;
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
         struct resume_row row = standing_at(good[i]);
-        struct resume_verdict verdict = resume_judge(&plain, &row, &said);
+        struct resume_verdict verdict = resume_judge(&plain, &row, &kept, &said);
         assert_true(verdict.may_go_on);
         assert_int_equal(verdict.loss.kind, LOSS_NONE);
         assert_int_equal(verdict.loss.to, good[i]);
         assert_says(&said, "nothing is lost");
         struct resume_order order = accepting();
-        assert_int_equal(resume_judge(&order, &row, &said).loss.to, good[i]);
+        assert_int_equal(resume_judge(&order, &row, &kept, &said).loss.to, good[i]);
     }
 }
 
@@ -63,11 +73,11 @@ static void a_lost_beginning_is_counted(void **state)
     (void)state;
     struct why said;
     struct resume_row row = standing_at(20);
-    assert_false(resume_judge(&plain, &row, &said).may_go_on);
+    assert_false(resume_judge(&plain, &row, &kept, &said).may_go_on);
     assert_says(&said, "30 records are gone that were not stored, offsets 20 to 49");
     assert_says(&said, "`footfall-aggregator resume 3 --accept-loss`");
     struct resume_order order = accepting();
-    struct resume_verdict verdict = resume_judge(&order, &row, &said);
+    struct resume_verdict verdict = resume_judge(&order, &row, &kept, &said);
     assert_true(verdict.may_go_on);
     assert_int_equal(verdict.loss.kind, LOSS_BEGINNING);
     assert_int_equal(verdict.loss.from, 20);
@@ -81,10 +91,10 @@ static void a_log_that_ends_too_early_begins_anew(void **state)
     (void)state;
     struct why said;
     struct resume_row row = standing_at(201);
-    assert_false(resume_judge(&plain, &row, &said).may_go_on);
+    assert_false(resume_judge(&plain, &row, &kept, &said).may_go_on);
     assert_says(&said, "made anew or cut");
     struct resume_order order = accepting();
-    struct resume_verdict verdict = resume_judge(&order, &row, &said);
+    struct resume_verdict verdict = resume_judge(&order, &row, &kept, &said);
     assert_true(verdict.may_go_on);
     assert_int_equal(verdict.loss.kind, LOSS_END);
     assert_int_equal(verdict.loss.to, 50);
@@ -97,15 +107,15 @@ static void another_cluster_needs_consent_wherever_it_stands(void **state)
     struct why said;
     struct resume_row row = halted;
     row.cluster_id = "another";
-    assert_false(resume_judge(&plain, &row, &said).may_go_on);
+    assert_false(resume_judge(&plain, &row, &kept, &said).may_go_on);
     struct resume_order order = accepting();
-    struct resume_verdict verdict = resume_judge(&order, &row, &said);
+    struct resume_verdict verdict = resume_judge(&order, &row, &kept, &said);
     assert_true(verdict.may_go_on);
     assert_int_equal(verdict.loss.kind, LOSS_CLUSTER);
     assert_int_equal(verdict.loss.from, 100);
     assert_int_equal(verdict.loss.to, 50);
     row.cluster_id = ""; /* never claimed */
-    assert_int_equal(resume_judge(&plain, &row, &said).loss.kind, LOSS_NONE);
+    assert_int_equal(resume_judge(&plain, &row, &kept, &said).loss.kind, LOSS_NONE);
 }
 
 static void another_number_of_partitions_is_never_accepted(void **state)
@@ -115,7 +125,7 @@ static void another_number_of_partitions_is_never_accepted(void **state)
     struct resume_order order = accepting();
     struct resume_row row = halted;
     row.partition_count = 24;
-    assert_false(resume_judge(&order, &row, &said).may_go_on);
+    assert_false(resume_judge(&order, &row, &kept, &said).may_go_on);
     assert_says(&said, "use a new topic");
 }
 
@@ -212,6 +222,47 @@ static void a_batch_under_way_is_fenced(void **state)
     claim_free(&claim);
 }
 
+static bool ask_log_of_locked(void *context, int partition, struct loss_log *log)
+{
+    struct store_bench *bench = context;
+    store_bench_ask(
+        bench, "SELECT count(*) FROM (SELECT FROM footfall.partitions FOR UPDATE SKIP LOCKED) AS free", "0");
+    return ask_log(NULL, partition, log);
+}
+
+/* Else a batch that is stored in between makes the log seem to end too early. */
+static void the_log_is_asked_for_when_no_offset_can_move(void **state)
+{
+    struct store_bench *bench = *state;
+    struct why said;
+    struct resume_order order = accepting();
+    order.ask_log = ask_log_of_locked;
+    order.context = bench;
+    halt(bench, 100);
+    assert_int_equal(resume_run(bench->conninfo, &order, &said), STATUS_OK);
+    store_bench_ask(bench, LOSSES, "");
+}
+
+static bool answer_nothing(void *context, int partition, struct loss_log *log)
+{
+    (void)context;
+    (void)partition;
+    (void)log;
+    return false;
+}
+
+static void a_broker_that_is_silent_changes_nothing(void **state)
+{
+    struct store_bench *bench = *state;
+    struct why said;
+    struct resume_order order = accepting();
+    order.ask_log = answer_nothing;
+    halt(bench, 20);
+    assert_int_equal(resume_run(bench->conninfo, &order, &said), STATUS_UNAVAILABLE);
+    assert_says(&said, "no broker says where the log of partition 3 begins and ends");
+    store_bench_ask(bench, ROW, "20 7 false false false " BENCH_CLUSTER " 12");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, store_bench_set_up, store_bench_tear_down)
 
 int main(void)
@@ -228,6 +279,8 @@ int main(void)
         TEST(another_cluster_is_taken_over),
         TEST(a_partition_that_nobody_ever_had_is_refused),
         TEST(a_batch_under_way_is_fenced),
+        TEST(the_log_is_asked_for_when_no_offset_can_move),
+        TEST(a_broker_that_is_silent_changes_nothing),
     };
     return cmocka_run_group_tests(tests, store_bench_make_template, NULL);
 }
