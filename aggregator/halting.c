@@ -76,6 +76,6 @@ void halting_note_message(struct aggregator *aggregator, const struct feed_messa
 void halting_end(struct aggregator *aggregator, const struct claim *claim)
 {
     struct log log = log_with(&aggregator->log, "partition=%d", claim->partition);
-    reject_rate_reset(&aggregator->reject_rates[claim->partition]);
+    reject_rate_reset(&aggregator->reject_rates[claim->partition], claim->next_offset);
     log_info(&log, "partition_resumed", "it is read again from offset %lld", (long long)claim->next_offset);
 }

@@ -36,7 +36,7 @@ bool reject_rate_is_too_high(const struct reject_rate *rate)
     return rate->seen >= REJECT_RATE_MIN_SEEN && rate->rejected * 100 > rate->seen * REJECT_RATE_MAX_PERCENT;
 }
 
-void reject_rate_reset(struct reject_rate *rate)
+void reject_rate_reset(struct reject_rate *rate, int64_t next_offset)
 {
-    *rate = (struct reject_rate){.next_offset = rate->next_offset};
+    *rate = (struct reject_rate){.next_offset = next_offset};
 }

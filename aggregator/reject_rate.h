@@ -30,7 +30,7 @@ void reject_rate_note(struct reject_rate *rate, int64_t offset, bool is_rejected
 /* One that was counted as a hit, and that Postgres refused afterwards. */
 void reject_rate_note_refused(struct reject_rate *rate, int64_t offset);
 bool reject_rate_is_too_high(const struct reject_rate *rate);
-/* What was seen is of no more meaning: a person has looked at it. */
-void reject_rate_reset(struct reject_rate *rate);
+/* What was seen is of no more meaning: a person has looked at it, and maybe sent the reader elsewhere. */
+void reject_rate_reset(struct reject_rate *rate, int64_t next_offset);
 
 #endif

@@ -72,12 +72,24 @@ static void after_a_reset_it_counts_anew(void **state)
     (void)state;
     struct reject_rate rate = {0};
     note_many(&rate, 1000, true);
-    reject_rate_reset(&rate);
+    reject_rate_reset(&rate, 1000);
     assert_false(reject_rate_is_too_high(&rate));
     reject_rate_note(&rate, 999, true); /* was counted */
     assert_int_equal(rate.seen, 0);
     note_many(&rate, 999, false);
     assert_false(reject_rate_is_too_high(&rate));
+}
+
+/* As when the topic was made anew. */
+static void a_log_that_begins_anew_is_counted_from_there(void **state)
+{
+    (void)state;
+    struct reject_rate rate = {0};
+    note_many(&rate, 5000, false);
+    reject_rate_reset(&rate, 0);
+    for (int64_t offset = 0; offset < REJECT_RATE_MIN_SEEN; offset++)
+        reject_rate_note(&rate, offset, true);
+    assert_true(reject_rate_is_too_high(&rate));
 }
 
 /* Against a plain array of all that came. */
@@ -110,6 +122,7 @@ int main(void)
         cmocka_unit_test(old_messages_leave_the_window),
         cmocka_unit_test(what_is_read_again_is_counted_once),
         cmocka_unit_test(after_a_reset_it_counts_anew),
+        cmocka_unit_test(a_log_that_begins_anew_is_counted_from_there),
         cmocka_unit_test(it_agrees_with_a_recount),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
