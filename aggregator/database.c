@@ -19,8 +19,10 @@
 #include "aggregator/copying.h"
 #include "base/failpoint.h"
 #include "base/log.h"
+#include "base/text.h"
 
-enum { MESSAGE_MAX = 512 };
+/* Half of STORE_REASON_MAX: what stands around it, as the mend at its end, must not be cut off. */
+enum { MESSAGE_MAX = 256 };
 /* Two dead hosts of a list may each use up tcp_user_timeout. */
 enum { CONNECT_DEADLINE_MS = 30000 };
 
@@ -64,7 +66,7 @@ struct database {
     PGresult *result;
     char sqlstate[6];
     bool names_constraint;
-    char message[MESSAGE_MAX];
+    char message[MESSAGE_MAX + 1];
     database_reply_fn *on_reply;
     void *context;
 
@@ -79,11 +81,10 @@ static void note_error(struct database *database, const char *sqlstate, const ch
     if (database->sqlstate[0] != '\0')
         return; /* the first one says why, later ones are its consequences */
     memcpy(database->sqlstate, sqlstate, 5);
-    size_t len = strcspn(message, "\n");
-    if (len >= MESSAGE_MAX)
-        len = MESSAGE_MAX - 1;
-    memcpy(database->message, message, len);
-    database->message[len] = '\0';
+    struct buf clean;
+    buf_init(&clean, database->message, MESSAGE_MAX);
+    (void)text_add_clean(&clean, (slice){message, strcspn(message, "\n")}, MESSAGE_MAX);
+    database->message[clean.len] = '\0';
 }
 
 /* Tells the caller, who may start the next operation or close at once: nothing of *database is touched

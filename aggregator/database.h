@@ -30,7 +30,7 @@ struct database_reply {
     const struct pg_result *result; /* see result.h; of the last command; NULL unless OK */
     char sqlstate[6];
     bool names_constraint; /* the error is about a constraint that has a name */
-    slice message;         /* primary message of the server or of libpq, one line */
+    slice message;         /* primary message of the server or of libpq: clean text, at most 256 bytes */
 };
 typedef void database_reply_fn(void *context, const struct database_reply *reply);
 

@@ -26,7 +26,7 @@ void halting_halt(struct aggregator *aggregator, int partition, const char *reas
 void halting_until_resumed(struct aggregator *aggregator, int partition, const char *reason)
 {
     char text[ASSIGNMENT_REASON_MAX];
-    snprintf(text, sizeof text, "%.400s; then `footfall-aggregator resume %d`", reason, partition);
+    snprintf(text, sizeof text, "%.450s; then `footfall-aggregator resume %d`", reason, partition);
     halting_halt(aggregator, partition, text);
 }
 

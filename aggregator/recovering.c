@@ -96,7 +96,7 @@ static void halt_one(struct aggregator *aggregator, const struct store_result *r
     } else {
         char reason[STORE_REASON_MAX];
         struct feed_position at = find_message(aggregator);
-        snprintf(reason, sizeof reason, "offset %lld, or what ends with it: %.400s",
+        snprintf(reason, sizeof reason, "offset %lld, or what ends with it: %.450s",
                  (long long)at.next_offset, result->reason);
         halting_until_resumed(aggregator, at.partition, reason);
     }

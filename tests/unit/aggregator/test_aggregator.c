@@ -71,12 +71,13 @@ static void a_lost_connection_is_made_anew(void **state)
     plant_wait_metric(plant, METRICS_POSTGRES_UP, 1);
 }
 
-/* Rows of which this holds raise that error. */
+/* Rows of which this holds raise that error, with a text that is long in another language. */
 static void refuse(struct plant *plant, const char *table, const char *condition, const char *sqlstate)
 {
     postgres_do(plant->admin,
                 "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-                " IF %s THEN RAISE EXCEPTION 'no' USING ERRCODE = '%s'; END IF; RETURN new; END $$;"
+                " IF %s THEN RAISE EXCEPTION USING MESSAGE = 'n' || repeat('é', 400), ERRCODE = '%s'; END IF;"
+                " RETURN new; END $$;"
                 "CREATE TRIGGER refuse BEFORE INSERT ON %s FOR EACH ROW EXECUTE FUNCTION refuse()",
                 condition, sqlstate, table);
 }
