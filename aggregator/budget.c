@@ -29,9 +29,12 @@ bool budget_take(struct budget *budget, mono_ms now)
     return true;
 }
 
-bool budget_is_spent(const struct budget *budget, mono_ms now)
+const char *budget_find_hindrance(const struct budget *budget, mono_ms now)
 {
-    return calls_left(budget, now) == 0 && now.ms < budget->ask_at.ms;
+    if (calls_left(budget, now) > 0 || now.ms >= budget->ask_at.ms)
+        return NULL;
+    return budget->has_failed ? "the database, which holds the budget, is away"
+                              : "the budget of ip2location.daily_budget or monthly_budget is used up";
 }
 
 bool budget_begin_lease(struct budget *budget, mono_ms now)
@@ -46,7 +49,7 @@ bool budget_begin_lease(struct budget *budget, mono_ms now)
 void budget_note_lease(struct budget *budget, const struct budget_lease *lease, mono_ms now)
 {
     MUST(budget->is_asking && lease->calls >= 0);
-    budget->is_asking = false;
+    budget->is_asking = budget->has_failed = false;
     if (lease->calls == 0) {
         budget->ask_at = (mono_ms){now.ms + least(lease->day_left_ms, BUDGET_RECHECK_MS)};
         return;
@@ -62,5 +65,6 @@ void budget_note_failure(struct budget *budget, mono_ms now)
 {
     MUST(budget->is_asking);
     budget->is_asking = false;
+    budget->has_failed = true;
     budget->ask_at = (mono_ms){now.ms + BUDGET_RETRY_MS};
 }

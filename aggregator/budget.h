@@ -19,6 +19,7 @@ struct budget {
     mono_ms day_ends; /* calls_left is 0 from then on */
     mono_ms ask_at;   /* no lease is asked for before: there was nothing left, or no answer */
     bool is_asking;
+    bool has_failed; /* there was no answer to the last question for a lease */
 };
 
 struct budget_lease { /* what the database granted */
@@ -31,8 +32,8 @@ struct budget_lease { /* what the database granted */
 void budget_init(struct budget *budget, int64_t daily, int64_t monthly);
 /* One call; false: none is left just now. */
 bool budget_take(struct budget *budget, mono_ms now);
-/* The day's or month's calls are used up, as far as is known. */
-bool budget_is_spent(const struct budget *budget, mono_ms now);
+/* Why no call is to be had for a while, one clause for a person; NULL: one may be. Constant text. */
+const char *budget_find_hindrance(const struct budget *budget, mono_ms now);
 /* True when a lease is wanted: ask the database and note what it says. */
 bool budget_begin_lease(struct budget *budget, mono_ms now);
 void budget_note_lease(struct budget *budget, const struct budget_lease *lease, mono_ms now);

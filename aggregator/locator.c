@@ -209,9 +209,7 @@ static void ask(struct locator *locator, size_t count)
 static const char *find_hindrance(const struct locator *locator, mono_ms now)
 {
     const char *hindrance = caution_find_hindrance(&locator->caution, now);
-    if (hindrance == NULL && budget_is_spent(&locator->budget, now))
-        hindrance = "the budget of ip2location.daily_budget or monthly_budget is used up";
-    return hindrance;
+    return hindrance != NULL ? hindrance : budget_find_hindrance(&locator->budget, now);
 }
 
 static void give_up_queue(struct locator *locator, const char *why)

@@ -148,6 +148,12 @@ def test_a_database_that_is_away(migrated, stub, postgres):
     assert "the database is away" in line and not stub.asked
 
 
+def test_a_budget_that_cannot_be_read(migrated, stub):
+    migrated.execute("ALTER TABLE footfall.ip2location_calls RENAME TO gone")
+    line = assert_from_file(locate(migrated, stub.url, IP))
+    assert "the database, which holds the budget, is away" in line and not stub.asked
+
+
 def test_the_budget_is_not_exceeded(migrated, stub):
     addresses = [f"8.8.4.{number}" for number in range(8)]
     lines = locate(migrated, stub.url, *addresses[:4], ip2location__daily_budget=6)

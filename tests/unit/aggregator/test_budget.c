@@ -4,6 +4,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <string.h>
 #include <cmocka.h>
 
 #include "tests/lib/choice.h"
@@ -55,7 +56,7 @@ static void calls_are_leased_then_taken(void **state)
     budget_init(&budget, 1000, 50000);
     mono_ms now = {1000};
     assert_false(budget_take(&budget, now));
-    assert_false(budget_is_spent(&budget, now)); /* not known */
+    assert_null(budget_find_hindrance(&budget, now)); /* not known */
     assert_true(budget_begin_lease(&budget, now));
     assert_false(budget_begin_lease(&budget, now)); /* one at a time */
     budget_note_lease(&budget, &(struct budget_lease){10, 1, 5000}, now);
@@ -94,12 +95,13 @@ static void a_spent_budget_rests(void **state)
     budget_init(&budget, 1000, 50000);
     assert_true(budget_begin_lease(&budget, (mono_ms){0}));
     budget_note_lease(&budget, &(struct budget_lease){0, 1, DAY_MS}, (mono_ms){0});
-    assert_true(budget_is_spent(&budget, (mono_ms){0}));
+    assert_non_null(strstr(budget_find_hindrance(&budget, (mono_ms){0}), "daily_budget"));
     assert_false(budget_begin_lease(&budget, (mono_ms){BUDGET_RECHECK_MS - 1}));
     assert_true(budget_begin_lease(&budget, (mono_ms){BUDGET_RECHECK_MS}));
     budget_note_lease(&budget, &(struct budget_lease){0, 1, 50}, (mono_ms){BUDGET_RECHECK_MS});
     assert_true(budget_begin_lease(&budget, (mono_ms){BUDGET_RECHECK_MS + 50})); /* the next day */
     budget_note_failure(&budget, (mono_ms){BUDGET_RECHECK_MS + 50});
+    assert_non_null(strstr(budget_find_hindrance(&budget, (mono_ms){BUDGET_RECHECK_MS + 51}), "database"));
     assert_false(budget_begin_lease(&budget, (mono_ms){BUDGET_RECHECK_MS + 51}));
     assert_true(budget_begin_lease(&budget, (mono_ms){BUDGET_RECHECK_MS + 50 + BUDGET_RETRY_MS}));
 }
