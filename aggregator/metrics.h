@@ -75,6 +75,9 @@
       "Addresses that the service could not be asked of; the MMDB answered")                                 \
     X(IP2LOCATION_UP, "ip2location_up", NULL, GAUGE, PLAIN,                                                  \
       "1 while the service is asked: it answers, takes the key, and the budget has calls left")              \
+    X(KEY_RELOADS, "ip2location_key_reloads_total", "outcome=\"done\"", COUNTER, PLAIN,                      \
+      "Times that the key was read again")                                                                   \
+    X(KEY_RELOADS_FAILED, "ip2location_key_reloads_total", "outcome=\"failed\"", COUNTER, PLAIN, "")         \
     X(LOCATIONS_LOADED, "ip_locations_loaded_total", NULL, COUNTER, PLAIN,                                   \
       "Answers of the service that were found in footfall.ip_locations")                                     \
     X(LOCATIONS_STORED, "ip_locations_stored_total", NULL, COUNTER, PLAIN, "Answers kept there")             \

@@ -113,9 +113,11 @@ static void reload_key(struct service *service)
     struct ip2location_key key;
     struct why why;
     if (locating_read_key(service->configuration, &key, &why) != STATUS_OK) {
+        metrics_add(&service->metrics, METRICS_KEY_RELOADS_FAILED, 1);
         log_error(&service->log, "reload_failed", "the key in use stays: %s", why.text);
         return;
     }
+    metrics_add(&service->metrics, METRICS_KEY_RELOADS, 1);
     service->key = key;
     if (service->aggregator != NULL)
         aggregator_set_key(service->aggregator, &service->key);

@@ -139,6 +139,22 @@ def test_a_refused_key_is_not_sent_again_until_a_reload(programs, topic, databas
     assert sources(database)["api"] == 5 and stub.keys == {(KEY, None), ("AnotherKey", None)}
 
 
+def test_a_bad_key_is_not_taken_on_a_reload(programs, topic, database, stub, own_folder):
+    key_file = own_folder / "key"
+    key_file.write_text(KEY)
+    aggregator = programs.aggregator(topic, database, **settings(stub, ip2location__key="", ip2location__key_file=key_file))
+    key_file.write_text("Not a key")
+    aggregator.send_signal(signal.SIGHUP)
+    wait_until(lambda: aggregator.metrics()['footfall_ip2location_key_reloads_total{outcome="failed"}'] == 1, "refused")
+    assert "ip2location.key_file" in aggregator.log_text() and "Not a key" not in aggregator.log_text()
+    topic.produce(messages(public(1)))
+    database.wait_stored(topic)
+    assert stub.keys == {(KEY, None)}
+    key_file.write_text(KEY)
+    aggregator.send_signal(signal.SIGHUP)
+    wait_until(lambda: aggregator.metrics()['footfall_ip2location_key_reloads_total{outcome="done"}'] == 1, "taken")
+
+
 def test_the_stream_does_not_wait_for_a_service_that_hangs(programs, topic, database, stub):
     stub.answer = Reply(hang=True)
     aggregator = programs.aggregator(topic, database, **settings(stub))
