@@ -418,14 +418,16 @@ static void stop_parts(struct backfill *backfill)
     arrays_fini(&backfill->arrays);
 }
 
+/* A date is a time without its second half. */
 static bool read_since(const char *text, wall_ms *since)
 {
     char whole[64];
-    *since = (wall_ms){wall_now().ms - BACKFILL_DEFAULT_DAYS * DAY_MS};
-    if (text[0] == '\0' || timestamp_read(slice_of(text), since) == STATUS_OK)
-        return true;
+    int64_t now_ms = wall_now().ms;
+    *since = (wall_ms){now_ms - BACKFILL_DEFAULT_DAYS * DAY_MS};
     snprintf(whole, sizeof whole, "%.40sT00:00:00Z", text);
-    return timestamp_read(slice_of(whole), since) == STATUS_OK;
+    return text[0] == '\0' || ((timestamp_read(slice_of(text), since) == STATUS_OK ||
+                                timestamp_read(slice_of(whole), since) == STATUS_OK) &&
+                               since->ms >= now_ms - BACKFILL_MAX_DAYS * DAY_MS);
 }
 
 static int complain(const char *reason, int exit_code)
@@ -454,7 +456,8 @@ int backfill_run(const struct configuration *configuration, const char *since_te
     struct why why;
     wall_ms since;
     if (!read_since(since_text, &since))
-        return complain("--since needs a date, or a time such as 2025-02-02T04:00:00Z", EX_USAGE);
+        return complain("--since needs a date, or a time such as 2025-02-02T04:00:00Z, at most ten years ago",
+                        EX_USAGE);
     if (locating_read_key(configuration, &key, &why) != STATUS_OK)
         return complain(why.text, EX_CONFIG);
     if (!locating_is_on(configuration, &key))

@@ -11,9 +11,10 @@
 
 #include "aggregator/configuration.h"
 
-enum { BACKFILL_ADDRESSES = 64, BACKFILL_DEFAULT_DAYS = 30 };
+enum { BACKFILL_ADDRESSES = 64, BACKFILL_DEFAULT_DAYS = 30, BACKFILL_MAX_DAYS = 3653 };
 
-/* since: a date, or a time as in event_time; empty: BACKFILL_DEFAULT_DAYS ago. */
+/* since: a date, or a time as in event_time; empty: BACKFILL_DEFAULT_DAYS ago. At most BACKFILL_MAX_DAYS ago, as each
+ * hour costs a statement. */
 int backfill_run(const struct configuration *configuration, const char *since);
 
 #endif

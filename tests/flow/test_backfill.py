@@ -116,7 +116,8 @@ def test_a_service_that_is_away_changes_nothing(stored, stub):
 
 
 def test_wrong_uses_are_refused(database, stub):
-    assert backfill(database, stub, "--since", "yesterday").returncode == 64
+    for since in ("yesterday", "0001-01-01", "2015-13-01", f"2025-01-01{'0' * 100}"):
+        assert backfill(database, stub, "--since", since).returncode == 64
     assert backfill(database, stub, "--from", "2025-02-02").returncode == 64
     assert backfill(database, stub, ip2location__key="").returncode == 78
     assert backfill(database, stub).returncode == 69  # no tables
