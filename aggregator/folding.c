@@ -2,6 +2,7 @@
  * folding: see the header. */
 #include "aggregator/folding.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "aggregator/backoff.h"
@@ -13,7 +14,10 @@
 /* A sum of the same page or place is changed once a fold, so a fold is the cheaper the more it takes; but who
  * looks at the views adds up what waits. */
 enum { EVERY_MS = 30000, DUE_COUNT = 100000 };
-#define AT_MOST "100000" /* at once: about a second, far from statement_timeout */
+
+/* At once: about a second, far from statement_timeout; fewer for a while when a fold failed, since it may have
+ * been too much. */
+enum { AT_MOST = 100000, AT_LEAST = 1000 };
 
 enum { RETRY_MIN_MS = 1000, RETRY_MAX_MS = 60000 };
 
@@ -28,11 +32,13 @@ struct folding {
     mono_ms next_at;       /* what waits is folded then; 0: the start */
     size_t appended_count; /* by us, and no fold that took all was begun since */
     bool is_retry;         /* nothing is tried before next_at */
+    int64_t at_most;       /* sums at once */
 
     /* Of the fold under way. */
     size_t seen_count; /* of appended_count, when it began: it may not see what is appended meanwhile */
     bool is_ours;
     int64_t folded_count;
+    char at_most_text[24];
 
     void (*on_closed)(void *context);
     void *closed_context;
@@ -47,6 +53,7 @@ struct folding *folding_new(struct uv_loop_s *loop, const struct folding_options
     folding->backoff = (struct backoff){.min_ms = RETRY_MIN_MS, .max_ms = RETRY_MAX_MS};
     folding->every_ms = FAILPOINT_NUMBER("fold_every_ms", EVERY_MS);
     folding->appended_count = 1; /* others may have left some */
+    folding->at_most = AT_MOST;
     steps_init(&folding->steps, folding->database);
     return folding;
 }
@@ -98,7 +105,8 @@ static enum step_move fold(void *job)
 {
     struct folding *folding = job;
     struct database_statement statement = {.sql = "SELECT footfall.fold_rollups($1::int8)"};
-    database_statement_add_text(&statement, AT_MOST);
+    snprintf(folding->at_most_text, sizeof folding->at_most_text, "%lld", (long long)folding->at_most);
+    database_statement_add_text(&statement, folding->at_most_text);
     return steps_query(&folding->steps, &statement);
 }
 
@@ -128,8 +136,14 @@ static void wait_ms(struct folding *folding, int64_t ms)
     folding->next_at = (mono_ms){folding->now.ms + ms};
 }
 
+static void ask_for(struct folding *folding, int64_t at_most)
+{
+    folding->at_most = at_most < AT_LEAST ? AT_LEAST : at_most > AT_MOST ? AT_MOST : at_most;
+}
+
 static void note_failed(struct folding *folding, const struct store_result *result)
 {
+    ask_for(folding, folding->at_most / 2);
     metrics_add(folding->options.metrics, METRICS_FOLD_FAILURES, 1);
     folding->is_retry = true;
     wait_ms(folding, backoff_next(&folding->backoff));
@@ -146,7 +160,9 @@ static void on_done(void *job, const struct store_result *result, const struct o
     }
     backoff_reset(&folding->backoff);
     metrics_add(folding->options.metrics, METRICS_SUMS_FOLDED, folding->folded_count);
-    bool took_all = folding->folded_count < atoll(AT_MOST);
+    bool took_all = folding->folded_count < folding->at_most;
+    if (!took_all)
+        ask_for(folding, 2 * folding->at_most);
     folding->is_retry = !folding->is_ours; /* whoever is at it takes ours, too */
     if (folding->is_ours && took_all)
         folding->appended_count -= folding->seen_count;

@@ -5,8 +5,8 @@
  * its own -> footfall.fold_rollups in a transaction of its own. The views are right whether it runs or not;
  * it keeps them quick. It is due when enough sums wait or some have waited for long, and once at the start,
  * for what others have left. Several aggregators take turns: whoever finds another at it waits. It takes no
- * lock that a batch wants. What fails is logged, counted and tried again later; dying in it undoes it.
- * Owns the connection; loop thread only. */
+ * lock that a batch wants. What fails is logged, counted and tried again later, in smaller portions, so that
+ * a slow server gets on, too; dying in it undoes it. Owns the connection; loop thread only. */
 #ifndef AGGREGATOR_FOLDING_H
 #define AGGREGATOR_FOLDING_H
 

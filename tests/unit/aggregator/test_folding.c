@@ -165,6 +165,29 @@ static void what_fails_is_tried_again_later(void **state)
     assert_folded(bench, 3);
 }
 
+/* As when the server is too slow to do that many within its statement_timeout. */
+static void what_is_too_much_at_once_is_folded_in_smaller_portions(void **state)
+{
+    struct bench *bench = *state;
+    postgres_do(bench->admin,
+                "CREATE FUNCTION tire() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+                " IF (SELECT count(*) FROM taken) > 30000 THEN"
+                "   RAISE EXCEPTION 'canceled' USING ERRCODE = '57014'; END IF; RETURN NULL; END $$;"
+                "CREATE TRIGGER tire AFTER DELETE ON footfall.rollup_sums REFERENCING OLD TABLE AS taken"
+                " FOR EACH STATEMENT EXECUTE FUNCTION tire()");
+    append(bench, 60000);
+    for (int i = 0; i < 20 && bench->metrics.values[METRICS_SUMS_FOLDED] < 60000; i++)
+        tick_after(bench, LONG_MS);
+    assert_folded(bench, 60000);
+    assert_true(bench->metrics.values[METRICS_FOLD_FAILURES] >= 2);
+    postgres_do(bench->admin, "DROP TRIGGER tire ON footfall.rollup_sums");
+    append(bench, DUE_COUNT);
+    folding_note_appended(bench->folding, DUE_COUNT);
+    for (int i = 0; i < 4 && bench->metrics.values[METRICS_SUMS_FOLDED] < 60000 + DUE_COUNT; i++)
+        tick_after(bench, LONG_MS);
+    assert_folded(bench, 60000 + DUE_COUNT); /* and in larger ones again */
+}
+
 static void it_connects_anew(void **state)
 {
     struct bench *bench = *state;
@@ -199,6 +222,7 @@ int main(void)
         TEST(many_are_folded_at_once_and_in_portions),
         TEST(it_leaves_alone_what_another_is_at),
         TEST(what_fails_is_tried_again_later),
+        TEST(what_is_too_much_at_once_is_folded_in_smaller_portions),
         TEST(it_connects_anew),
         TEST(closed_in_the_middle_it_ends),
     };
