@@ -8,17 +8,17 @@ enum { START_LISTS = 64 };
 
 void due_init(struct due *due, struct entries *entries)
 {
-    *due = (struct due){.entries = entries, .used = 1, .cap = START_LISTS, .chain_mask = START_LISTS - 1};
+    *due = (struct due){.entries = entries, .used = 1, .cap = START_LISTS};
     due->lists = must_calloc(due->cap, sizeof *due->lists);
     due->heap = must_calloc(due->cap, sizeof *due->heap);
-    due->chains = must_calloc(START_LISTS, sizeof *due->chains);
+    chains_init(&due->chains);
 }
 
 void due_fini(struct due *due)
 {
     free(due->lists);
     free(due->heap);
-    free(due->chains);
+    chains_fini(&due->chains);
 }
 
 /* ---- Heap ---- */
@@ -65,20 +65,22 @@ static void heap_remove_first(struct due *due)
 static uint32_t *chain_of(struct due *due, int64_t second)
 {
     uint64_t mixed = (uint64_t)second * UINT64_C(0x9E3779B97F4A7C15);
-    return &due->chains[(size_t)(mixed >> 32) & due->chain_mask];
+    return chains_at(&due->chains, mixed >> 32);
 }
 
-static void grow_chains(struct due *due)
+static void link_list(struct due *due, uint32_t number)
 {
-    size_t chain_count = 2 * (due->chain_mask + 1);
-    free(due->chains);
-    due->chains = must_calloc(chain_count, sizeof *due->chains);
-    due->chain_mask = chain_count - 1;
-    for (size_t i = 0; i < due->heap_count; i++) {
-        struct due_list *list = &due->lists[due->heap[i]];
-        uint32_t *first = chain_of(due, list->second);
-        list->next = *first;
-        *first = due->heap[i];
+    uint32_t *first = chain_of(due, due->lists[number].second);
+    due->lists[number].next = *first;
+    *first = number;
+}
+
+static void add_chain(struct due *due)
+{
+    uint32_t number = chains_split(&due->chains);
+    for (uint32_t next; number != 0; number = next) {
+        next = due->lists[number].next;
+        link_list(due, number);
     }
 }
 
@@ -100,12 +102,11 @@ static uint32_t take_number(struct due *due)
 
 static uint32_t add_list(struct due *due, int64_t second)
 {
-    if (due->heap_count > due->chain_mask)
-        grow_chains(due);
+    if (due->heap_count == due->chains.count)
+        add_chain(due);
     uint32_t number = take_number(due);
-    uint32_t *first = chain_of(due, second);
-    due->lists[number] = (struct due_list){.second = second, .next = *first};
-    *first = number;
+    due->lists[number] = (struct due_list){.second = second};
+    link_list(due, number);
     heap_add(due, number);
     return number;
 }

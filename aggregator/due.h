@@ -28,8 +28,7 @@ struct due {
     uint32_t first_free;
     uint32_t *heap; /* lists, the earliest at 0 */
     size_t heap_count;
-    uint32_t *chains; /* lists by second */
-    size_t chain_mask;
+    struct chains chains; /* lists by second, one a list on average */
 };
 
 void due_init(struct due *due, struct entries *entries);

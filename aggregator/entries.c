@@ -8,7 +8,7 @@
 
 #include "base/uuid.h"
 
-enum { START_ENTRIES = 16, START_CHAINS = 16 };
+enum { START_ENTRIES = 16 };
 
 #define TIME_MASK   ((UINT64_C(1) << 49) - 1)
 #define EVENTS_MASK ((UINT64_C(1) << 40) - 1)
@@ -19,9 +19,9 @@ _Static_assert(SESSION_MAX_EVENTS <= (int64_t)EVENTS_MASK, "counts fit");
 
 void entries_init(struct entries *entries)
 {
-    *entries = (struct entries){.used = 1, .cap = START_ENTRIES, .chain_mask = START_CHAINS - 1};
+    *entries = (struct entries){.used = 1, .cap = START_ENTRIES};
     entries->at = must_calloc(START_ENTRIES, sizeof *entries->at);
-    entries->chains = must_calloc(START_CHAINS, sizeof *entries->chains);
+    chains_init(&entries->chains);
     entries->strings = strings_new();
     random_bytes(&entries->seed, sizeof entries->seed);
 }
@@ -30,7 +30,7 @@ void entries_fini(struct entries *entries)
 {
     strings_free(&entries->strings);
     addresses_fini(&entries->addresses);
-    free(entries->chains);
+    chains_fini(&entries->chains);
     free(entries->at);
 }
 
@@ -121,8 +121,7 @@ bool entries_find_key(const struct entries *entries, const struct session *sessi
 
 uint32_t entries_next_of_key(const struct entries *entries, const struct entry_key *key, uint32_t after)
 {
-    uint32_t number =
-        after == 0 ? entries->chains[key->hash & entries->chain_mask] : entries->at[after].next_of_chain;
+    uint32_t number = after == 0 ? *chains_at(&entries->chains, key->hash) : entries->at[after].next_of_chain;
     while (number != 0) {
         const struct entry *entry = &entries->at[number];
         if (entry->host == key->host &&
@@ -137,7 +136,7 @@ static uint32_t *chain_of(struct entries *entries, uint32_t number)
 {
     const struct entry *entry = &entries->at[number];
     ip_address ip = addresses_read(&entries->addresses, address_of(entry));
-    return &entries->chains[hash_key(entries, ip, entry->host) & entries->chain_mask];
+    return chains_at(&entries->chains, hash_key(entries, ip, entry->host));
 }
 
 static void link_entry(struct entries *entries, uint32_t number)
@@ -155,16 +154,13 @@ static void unlink_entry(struct entries *entries, uint32_t number)
     *at = entries->at[number].next_of_chain;
 }
 
-/* One chain an open entry on average. */
-static void grow_chains(struct entries *entries)
+static void add_chain(struct entries *entries)
 {
-    size_t chain_count = 2 * (entries->chain_mask + 1);
-    free(entries->chains);
-    entries->chains = must_calloc(chain_count, sizeof *entries->chains);
-    entries->chain_mask = chain_count - 1;
-    for (uint32_t number = 1; number < entries->used; number++)
-        if (entries->at[number].state == ENTRY_OPEN)
-            link_entry(entries, number);
+    uint32_t number = chains_split(&entries->chains);
+    for (uint32_t next; number != 0; number = next) {
+        next = entries->at[number].next_of_chain;
+        link_entry(entries, number);
+    }
 }
 
 /* ---- The life of an entry ---- */
@@ -187,8 +183,8 @@ static uint32_t take_number(struct entries *entries)
 
 uint32_t entries_add(struct entries *entries, const struct session *session)
 {
-    if (entries->open_count > entries->chain_mask)
-        grow_chains(entries);
+    if (entries->open_count == entries->chains.count)
+        add_chain(entries);
     uint32_t number = take_number(entries);
     struct packed_address ip = addresses_pack(&entries->addresses, session->ip);
     entries->at[number] = (struct entry){

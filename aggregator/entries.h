@@ -9,6 +9,7 @@
 #define AGGREGATOR_ENTRIES_H
 
 #include "aggregator/addresses.h"
+#include "aggregator/chains.h"
 #include "aggregator/session.h"
 #include "aggregator/strings.h"
 
@@ -52,8 +53,7 @@ struct entries {
     uint32_t cap;
     uint32_t first_free;
     size_t open_count;
-    uint32_t *chains;
-    size_t chain_mask;
+    struct chains chains; /* one an open entry on average */
     uint64_t seed;
     struct addresses addresses;
     struct strings *strings;

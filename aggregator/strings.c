@@ -7,6 +7,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "aggregator/chains.h"
 #include "base/arena.h"
 #include "base/uuid.h"
 
@@ -17,7 +18,7 @@ enum {
     SMALL_CLASSES = SMALL_BLOCK / BLOCK_STEP,
     CLASSES = SMALL_CLASSES + 4 * 7, /* 128 to 16384: seven doublings */
     CHUNK_BYTES = 64 * 1024,
-    START_CHAINS = 64,
+    START_TEXTS = 64,
 };
 
 /* Only a bug comes near: it is the sessions in whose use the texts are that are counted. */
@@ -41,8 +42,7 @@ struct strings {
     uint32_t cap;
     uint32_t first_free;
     uint32_t count;
-    uint32_t *chains; /* by hash: the first id */
-    uint32_t chain_mask;
+    struct chains chains; /* by hash, one a text on average */
     uint64_t seed;
     size_t used_bytes;
     struct block *free_blocks[CLASSES];
@@ -52,11 +52,10 @@ struct strings {
 struct strings *strings_new(void)
 {
     struct strings *strings = must_calloc(1, sizeof *strings);
-    strings->cap = START_CHAINS;
+    strings->cap = START_TEXTS;
     strings->texts = must_calloc(strings->cap, sizeof *strings->texts);
     strings->used = 1;
-    strings->chain_mask = START_CHAINS - 1;
-    strings->chains = must_calloc(START_CHAINS, sizeof *strings->chains);
+    chains_init(&strings->chains);
     strings->arena = arena_new(CHUNK_BYTES, max_bytes);
     random_bytes(&strings->seed, sizeof strings->seed);
     return strings;
@@ -68,7 +67,7 @@ void strings_free(struct strings **strings)
         return;
     arena_free(&(*strings)->arena);
     free((*strings)->texts);
-    free((*strings)->chains);
+    chains_fini(&(*strings)->chains);
     free(*strings);
     *strings = NULL;
 }
@@ -122,7 +121,7 @@ static uint32_t hash_of(const struct strings *strings, slice text)
 
 static uint32_t find_hashed(const struct strings *strings, slice text, uint32_t hash)
 {
-    uint32_t id = strings->chains[hash & strings->chain_mask];
+    uint32_t id = *chains_at(&strings->chains, hash);
     while (id != 0) {
         const struct text *known = &strings->texts[id];
         if (known->hash == hash && slice_equals((slice){known->bytes, known->len}, text))
@@ -134,29 +133,26 @@ static uint32_t find_hashed(const struct strings *strings, slice text, uint32_t 
 
 static void link_text(struct strings *strings, uint32_t id)
 {
-    uint32_t *first = &strings->chains[strings->texts[id].hash & strings->chain_mask];
+    uint32_t *first = chains_at(&strings->chains, strings->texts[id].hash);
     strings->texts[id].next = *first;
     *first = id;
 }
 
 static void unlink_text(struct strings *strings, uint32_t id)
 {
-    uint32_t *at = &strings->chains[strings->texts[id].hash & strings->chain_mask];
+    uint32_t *at = chains_at(&strings->chains, strings->texts[id].hash);
     while (*at != id)
         at = &strings->texts[*at].next;
     *at = strings->texts[id].next;
 }
 
-/* One chain a text on average. */
-static void grow_chains(struct strings *strings)
+static void add_chain(struct strings *strings)
 {
-    uint32_t chain_count = 2 * (strings->chain_mask + 1);
-    free(strings->chains);
-    strings->chains = must_calloc(chain_count, sizeof *strings->chains);
-    strings->chain_mask = chain_count - 1;
-    for (uint32_t id = 1; id < strings->used; id++)
-        if (strings->texts[id].uses > 0)
-            link_text(strings, id);
+    uint32_t id = chains_split(&strings->chains);
+    for (uint32_t next; id != 0; id = next) {
+        next = strings->texts[id].next;
+        link_text(strings, id);
+    }
 }
 
 static uint32_t take_record(struct strings *strings)
@@ -176,8 +172,8 @@ static uint32_t take_record(struct strings *strings)
 
 static string_id add_new(struct strings *strings, slice text, uint32_t hash)
 {
-    if (strings->count > strings->chain_mask)
-        grow_chains(strings);
+    if (strings->count == strings->chains.count)
+        add_chain(strings);
     uint32_t id = take_record(strings);
     char *bytes = take_block(strings, text.len);
     memcpy(bytes, text.data, text.len);
