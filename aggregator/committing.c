@@ -112,21 +112,29 @@ static void on_written(void *context, const struct store_result *result)
     aggregator_turn(aggregator);
 }
 
-static bool has_due_sessions(const struct aggregator *aggregator, const struct claim *held)
+/* looks: what is left for this turn. */
+static bool has_due_sessions(const struct aggregator *aggregator, const struct claim *held, size_t *looks)
 {
     int64_t lateness_ms = aggregator->options.configuration->sessions_lateness_ms;
-    wall_ms watermark = claim_watermark(held, wall_now(), aggregator->quiet_ms[held->partition], lateness_ms);
-    return sessions_has_due(held->sessions, watermark, lateness_ms, aggregator->now);
+    struct sessions_question question = {
+        .watermark = claim_watermark(held, wall_now(), aggregator->quiet_ms[held->partition], lateness_ms),
+        .lateness_ms = lateness_ms,
+        .now = aggregator->now,
+        .looks = *looks,
+    };
+    bool has_due = sessions_has_due(held->sessions, &question);
+    *looks = question.looks;
+    return has_due;
 }
 
-static bool needs_upkeep(const struct aggregator *aggregator, const struct claim *held)
+static bool needs_upkeep(const struct aggregator *aggregator, const struct claim *held, size_t *looks)
 {
-    return held->has_strays || has_due_sessions(aggregator, held);
+    return held->has_strays || has_due_sessions(aggregator, held, looks);
 }
 
 /* While a refused message is looked for, its batch holds nothing else that could be to blame; what is due
  * goes into batches without messages. */
-static bool takes_part(const struct aggregator *aggregator, struct claim *held)
+static bool takes_part(const struct aggregator *aggregator, struct claim *held, size_t *looks)
 {
     const struct batch *batch = aggregator->filling->batch;
     bool has_messages = batch->next_offsets[held->partition] >= 0;
@@ -134,7 +142,7 @@ static bool takes_part(const struct aggregator *aggregator, struct claim *held)
         held->has_strays = false;
         return has_messages;
     }
-    return has_messages || needs_upkeep(aggregator, held);
+    return has_messages || needs_upkeep(aggregator, held, looks);
 }
 
 static void note_quiet(struct aggregator *aggregator)
@@ -145,11 +153,12 @@ static void note_quiet(struct aggregator *aggregator)
 
 static void gather_claims(struct aggregator *aggregator)
 {
+    size_t looks = SESSIONS_LOOKS_A_TURN;
     aggregator->claim_count = 0;
     note_quiet(aggregator);
     for (int i = 0; i < aggregator->partition_count; i++) {
         struct claim *held = aggregator->assignment.parts[i].claim;
-        if (held != NULL && takes_part(aggregator, held))
+        if (held != NULL && takes_part(aggregator, held, &looks))
             aggregator->claims[aggregator->claim_count++] = held;
     }
 }
@@ -189,11 +198,12 @@ static bool write_batch(struct aggregator *aggregator)
  * are none. */
 static bool keep_one_up(struct aggregator *aggregator)
 {
+    size_t looks = SESSIONS_LOOKS_A_TURN;
     note_quiet(aggregator);
     for (int i = 0; i < aggregator->partition_count; i++) {
         aggregator->upkeep_at = (aggregator->upkeep_at + 1) % aggregator->partition_count;
         struct claim *held = aggregator->assignment.parts[aggregator->upkeep_at].claim;
-        if (held == NULL || !needs_upkeep(aggregator, held))
+        if (held == NULL || !needs_upkeep(aggregator, held, &looks))
             continue;
         aggregator->claims[0] = held;
         aggregator->claim_count = 1;

@@ -32,6 +32,7 @@ static const size_t max_output_bytes = (size_t)1 << 30;
 
 struct held { /* of a claim that takes part */
     struct claim *claim;
+    size_t added; /* parts that its sessions were given */
     bool forgets;
     int64_t forget_before;
 };
@@ -43,6 +44,7 @@ struct merge {
     struct arena *arena;         /* texts of strays and stored rows */
     struct claim *const *claims; /* borrowed until merge_finish */
     size_t claim_count;
+    size_t close_first;               /* which of them closes first: they take turns */
     struct held held[PARTITIONS_MAX]; /* by partition */
     struct merge_output output;
 };
@@ -290,11 +292,13 @@ static void join_parts(struct merge *merge, mono_ms now)
     const struct part *part;
     size_t cursor = 0;
     while ((part = parts_next(merge->parts, &cursor)) != NULL) {
-        const struct claim *claim = merge->held[part->home].claim;
-        if (claim != NULL)
-            sessions_add(claim->sessions, &part->value, now);
-        else
+        struct held *held = &merge->held[part->home];
+        if (held->claim == NULL) {
             write_stray(merge, part);
+            continue;
+        }
+        sessions_add(held->claim->sessions, &part->value, now);
+        held->added++;
     }
 }
 
@@ -306,14 +310,41 @@ static void close_one(struct merge *merge, struct claim *claim, const struct ses
         claim->stored_until = session->last;
 }
 
-static void close_due(struct merge *merge, struct claim *claim, const struct merge_time *time)
+/* How many sessions of the batch are closed, at most, once this claim's are. */
+static size_t close_limit(const struct merge *merge, const struct held *held, size_t closed_before)
 {
+    size_t limit = closed_before > merge->rules.max_closed ? closed_before : merge->rules.max_closed;
+    return sessions_is_over(held->claim->sessions) ? limit + held->added : limit;
+}
+
+/* looks: what is left for this batch. */
+static void close_due(struct merge *merge, struct held *held, const struct merge_time *time, size_t *looks)
+{
+    struct claim *claim = held->claim;
     int64_t lateness_ms = merge->rules.lateness_ms;
-    wall_ms watermark = claim_watermark(claim, time->wall, time->quiet_ms[claim->partition], lateness_ms);
+    struct sessions_question question = {
+        .watermark = claim_watermark(claim, time->wall, time->quiet_ms[claim->partition], lateness_ms),
+        .lateness_ms = lateness_ms,
+        .now = time->mono,
+        .looks = *looks,
+    };
     struct session session;
-    while ((merge->output.closed_count < merge->rules.max_closed || sessions_is_over(claim->sessions)) &&
-           sessions_take_due(claim->sessions, watermark, lateness_ms, time->mono, &session))
+    size_t closed_before = merge->output.closed_count;
+    while (merge->output.closed_count < close_limit(merge, held, closed_before) &&
+           sessions_take_due(claim->sessions, &question, &session))
         close_one(merge, claim, &session);
+    *looks = question.looks;
+}
+
+/* One that has many due must not keep the others from closing theirs. */
+static void close_all_due(struct merge *merge, const struct merge_time *time)
+{
+    size_t looks = SESSIONS_LOOKS_A_TURN;
+    for (size_t i = 0; i < merge->claim_count; i++) {
+        const struct claim *claim = merge->claims[(merge->close_first + i) % merge->claim_count];
+        close_due(merge, &merge->held[claim->partition], time, &looks);
+    }
+    merge->close_first++;
 }
 
 static void write_changes(struct merge *merge, struct claim *claim)
@@ -337,10 +368,9 @@ void merge_finish(struct merge *merge, const struct merge_time *time)
 {
     merge->output.sum_count = rollups_count(merge->rollups);
     join_parts(merge, time->mono);
-    for (size_t i = 0; i < merge->claim_count; i++) {
-        close_due(merge, merge->claims[i], time);
+    close_all_due(merge, time);
+    for (size_t i = 0; i < merge->claim_count; i++)
         write_changes(merge, merge->claims[i]);
-    }
 }
 
 const struct merge_output *merge_output(const struct merge *merge)

@@ -196,12 +196,14 @@ struct due_time {
     int64_t until;      /* an entry whose last hit is not later has ended; as entries pack times */
     uint64_t mono;      /* second */
     int64_t end_second; /* the last one that has passed as a whole */
+    size_t *looks;
 };
 
-static struct due_time time_of(const struct sessions *sessions, wall_ms watermark, int64_t lateness_ms,
-                               mono_ms now)
+static struct due_time time_of(const struct sessions *sessions, struct sessions_question *question)
 {
-    struct due_time time = {.until = -1, .mono = second_of(now)};
+    struct due_time time = {.until = -1, .mono = second_of(question->now), .looks = &question->looks};
+    wall_ms watermark = question->watermark;
+    int64_t lateness_ms = question->lateness_ms;
     if (watermark.ms > SESSION_MAX_TIME_MS)
         watermark.ms = SESSION_MAX_TIME_MS;
     if (watermark.ms - SESSION_MIN_TIME_MS >= sessions->gap_ms + lateness_ms)
@@ -239,6 +241,18 @@ static void put_back(struct sessions *sessions, uint32_t number, const struct du
         due_put(&sessions->by_end, number, second_of_end(entry));
 }
 
+/* The first entry of `due` stands there too early. False: enough were looked at. */
+static bool move_first(struct sessions *sessions, struct due *due, uint32_t number,
+                       const struct due_time *time)
+{
+    if (*time->looks == 0)
+        return false;
+    --*time->looks;
+    due_take_first(due);
+    put_back(sessions, number, time);
+    return true;
+}
+
 /* The first of `due` up to a second that is due; those found before it go where they belong. */
 static uint32_t find_due(struct sessions *sessions, struct due *due, int64_t second_limit,
                          const struct due_time *time)
@@ -248,8 +262,8 @@ static uint32_t find_due(struct sessions *sessions, struct due *due, int64_t sec
     while ((number = due_first(due, &second)) != 0 && second <= second_limit) {
         if (is_due(entry_at(sessions, number), time))
             return number;
-        due_take_first(due);
-        put_back(sessions, number, time);
+        if (!move_first(sessions, due, number, time))
+            return 0;
     }
     return 0;
 }
@@ -263,8 +277,8 @@ static uint32_t find_unsettled(struct sessions *sessions, const struct due_time 
         const struct entry *entry = entry_at(sessions, number);
         if (entry->state == ENTRY_OPEN && has_ended(entry, time))
             return number;
-        due_take_first(&sessions->settling);
-        put_back(sessions, number, time);
+        if (!move_first(sessions, &sessions->settling, number, time))
+            return 0;
     }
     return 0;
 }
@@ -278,8 +292,8 @@ static uint32_t find_earliest(struct sessions *sessions, const struct due_time *
         const struct entry *entry = entry_at(sessions, number);
         if (entry->state == ENTRY_OPEN && second_of_end(entry) == second)
             return number;
-        due_take_first(&sessions->by_end);
-        put_back(sessions, number, time);
+        if (!move_first(sessions, &sessions->by_end, number, time))
+            return 0;
     }
     return 0;
 }
@@ -294,7 +308,7 @@ static uint32_t find(struct sessions *sessions, const struct due_time *time, str
     *from = &sessions->by_end;
     if ((number = find_due(sessions, *from, time->end_second, time)) != 0)
         return number;
-    if (!sessions_is_over(sessions))
+    if (!sessions_is_over(sessions) || *time->looks == 0)
         return 0;
     *from = &sessions->settling;
     if ((number = find_unsettled(sessions, time)) != 0)
@@ -303,10 +317,9 @@ static uint32_t find(struct sessions *sessions, const struct due_time *time, str
     return find_earliest(sessions, time);
 }
 
-bool sessions_take_due(struct sessions *sessions, wall_ms watermark, int64_t lateness_ms, mono_ms now,
-                       struct session *out)
+bool sessions_take_due(struct sessions *sessions, struct sessions_question *question, struct session *out)
 {
-    struct due_time time = time_of(sessions, watermark, lateness_ms, now);
+    struct due_time time = time_of(sessions, question);
     struct due *from;
     uint32_t number = find(sessions, &time, &from);
     if (number == 0)
@@ -317,9 +330,9 @@ bool sessions_take_due(struct sessions *sessions, wall_ms watermark, int64_t lat
     return true;
 }
 
-bool sessions_has_due(struct sessions *sessions, wall_ms watermark, int64_t lateness_ms, mono_ms now)
+bool sessions_has_due(struct sessions *sessions, struct sessions_question *question)
 {
-    struct due_time time = time_of(sessions, watermark, lateness_ms, now);
+    struct due_time time = time_of(sessions, question);
     struct due *from;
     return find(sessions, &time, &from) != 0;
 }

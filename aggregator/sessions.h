@@ -33,14 +33,27 @@ void sessions_replay(struct sessions *sessions, const struct session *change, mo
 /* Walks all open sessions; *cursor starts at 0. Slices are borrowed until the store is next modified. */
 bool sessions_next(const struct sessions *sessions, size_t *cursor, struct session *out);
 
+/* What is asked for, and how much may be done for it: a session that was hit again is found where it would have
+ * been due, and is put where it is now; looks says how many such may be met, and is counted down. When it is
+ * used up none is found, and the next question goes on from there: so neither a million that were hit again nor
+ * a million that are due after a restart stall the loop. */
+struct sessions_question {
+    wall_ms watermark;
+    int64_t lateness_ms;
+    mono_ms now;
+    size_t looks;
+};
+
+/* Looks in one turn of the loop, for all partitions: a few milliseconds, and four for each hit of a batch. */
+enum { SESSIONS_LOOKS_A_TURN = 20000 };
+
 /* Takes out one session that is due: last + gap + lateness <= watermark and untouched for SESSIONS_SETTLE_MS;
  * either is seen at most two seconds of its own clock late. Else, while there are more than max_open, one
  * that the watermark has passed, else one with the earliest end (to the second). False when there is none.
  * Slices are borrowed until sessions_note_stored. */
-bool sessions_take_due(struct sessions *sessions, wall_ms watermark, int64_t lateness_ms, mono_ms now,
-                       struct session *out);
+bool sessions_take_due(struct sessions *sessions, struct sessions_question *question, struct session *out);
 /* True when sessions_take_due would give one: cheap, asked every tick. */
-bool sessions_has_due(struct sessions *sessions, wall_ms watermark, int64_t lateness_ms, mono_ms now);
+bool sessions_has_due(struct sessions *sessions, struct sessions_question *question);
 
 /* What changed since sessions_note_stored: each session that is to be stored anew, and a tombstone (events
  * == 0) for each that Postgres still takes for open. Each once; *cursor starts at 0. Slices as in

@@ -129,8 +129,9 @@ static void close_due(struct trial *trial)
     uint64_t limit = choice_one_in(trial->choice, 3) ? choice_below(trial->choice, 4) : MODEL_MAX + 1;
     struct session taken;
     while (limit-- > 0) {
-        bool has_due = sessions_has_due(trial->store, trial->watermark, LATENESS_MS, trial->now);
-        bool has_taken = sessions_take_due(trial->store, trial->watermark, LATENESS_MS, trial->now, &taken);
+        struct sessions_question question = {trial->watermark, LATENESS_MS, trial->now, SIZE_MAX};
+        bool has_due = sessions_has_due(trial->store, &question);
+        bool has_taken = sessions_take_due(trial->store, &question, &taken);
         MUST(has_due == has_taken);
         if (!has_taken) {
             check_drained(trial);

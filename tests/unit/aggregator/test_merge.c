@@ -299,6 +299,84 @@ static void a_full_store_closes_beyond_the_limit(void **state)
     assert_int_equal(sessions_count(bench->claims[1]->sessions), MAX_OPEN);
 }
 
+/* Opens so many sessions of a claim by hand, as a replay does. */
+static void open_many(struct claim *claim, uint32_t count)
+{
+    struct session change = {.ip = {{[10] = 0xff, 0xff}},
+                             .host = SLICE("example.com"),
+                             .start = noon,
+                             .last = noon,
+                             .events = 1,
+                             .entry_url = SLICE("https://example.com/"),
+                             .exit_url = SLICE("https://example.com/")};
+    for (uint32_t i = 0; i < count; i++) {
+        memcpy(change.ip.bytes + 12, &i, sizeof i);
+        sessions_replay(claim->sessions, &change, (mono_ms){0});
+    }
+}
+
+/* Each batch has so much to do and no more, however many are due. */
+static void a_burst_is_closed_in_batches_of_one_size(void **state)
+{
+    struct bench *bench = *state;
+    enum { COUNT = 100000, A_BATCH = 500 };
+    struct merge_rules rules = {
+        .topic = "hits", .gap_ms = GAP_MS, .lateness_ms = LATENESS_MS, .max_closed = A_BATCH};
+    merge_free(&bench->merge);
+    bench->merge = merge_new(&rules);
+    claim_free(&bench->claims[1]);
+    bench->claims[1] = claim_new(1, GAP_MS, COUNT);
+    open_many(bench->claims[1], COUNT);
+    bench->time = (struct merge_time){.wall = {noon.ms + 2 * GAP_MS}, .mono = {100000}, .quiet_ms = quiet};
+    for (int i = 0; i < COUNT / A_BATCH; i++) {
+        start(bench);
+        const struct merge_output *output = finish(bench);
+        assert_int_equal(output->closed_count, A_BATCH);
+        /* tombstones, and some that are stored anew so that old rows can be forgotten */
+        assert_true(output->change_count >= A_BATCH && output->change_count <= 2 * A_BATCH + 1000);
+    }
+    assert_int_equal(sessions_count(bench->claims[1]->sessions), 0);
+    start(bench);
+    assert_int_equal(finish(bench)->closed_count, 0);
+}
+
+static void partitions_that_close_take_turns(void **state)
+{
+    struct bench *bench = *state;
+    enum { COUNT = 20 * MAX_CLOSED };
+    static const int64_t all_quiet[PARTITIONS] = {LATENESS_MS, LATENESS_MS, LATENESS_MS, LATENESS_MS};
+    for (int i = 0; i < PARTITIONS; i++)
+        open_many(bench->claims[i], COUNT);
+    bench->time =
+        (struct merge_time){.wall = {noon.ms + 2 * GAP_MS}, .mono = {100000}, .quiet_ms = all_quiet};
+    for (int i = 0; i < PARTITIONS; i++) {
+        start(bench);
+        assert_int_equal(finish(bench)->closed_count, MAX_CLOSED);
+    }
+    for (int i = 0; i < PARTITIONS; i++)
+        assert_int_equal(sessions_count(bench->claims[i]->sessions), COUNT - MAX_CLOSED);
+}
+
+/* As after a restart with a lower sessions.max_open. */
+static void a_store_far_over_its_bound_shrinks_in_many_batches(void **state)
+{
+    struct bench *bench = *state;
+    enum { MAX_OPEN = 10, COUNT = 1000 };
+    claim_free(&bench->claims[1]);
+    bench->claims[1] = claim_new(1, GAP_MS, MAX_OPEN);
+    open_many(bench->claims[1], COUNT);
+    size_t left = COUNT;
+    while (left > MAX_OPEN) {
+        add_hit(bench, 1, 0); /* of a new visitor, or of one that is open */
+        start(bench);
+        size_t closed = finish(bench)->closed_count;
+        assert_true(closed > 0 && closed <= MAX_CLOSED + 1);
+        size_t now = sessions_count(bench->claims[1]->sessions);
+        assert_true(now < left);
+        left = now;
+    }
+}
+
 static void changes_that_nobody_needs_are_forgotten(void **state)
 {
     struct bench *bench = *state;
@@ -404,6 +482,9 @@ int main(void)
         TEST(closing_is_bounded_and_moves_stored_until),
         TEST(a_message_moves_the_watermark),
         TEST(a_full_store_closes_beyond_the_limit),
+        TEST(a_burst_is_closed_in_batches_of_one_size),
+        TEST(partitions_that_close_take_turns),
+        TEST(a_store_far_over_its_bound_shrinks_in_many_batches),
         TEST(changes_that_nobody_needs_are_forgotten),
         TEST(a_steady_load_allocates_nothing),
         cmocka_unit_test(any_life_ends_with_the_sessions_of_the_oracle),

@@ -25,6 +25,24 @@ static void on_abort(int signal)
     fprintf(stderr, "the seed was %llu\n", (unsigned long long)seed_under_way);
 }
 
+static struct sessions_question question_at(int64_t watermark_ms, int64_t now_ms)
+{
+    return (struct sessions_question){
+        .watermark = {watermark_ms}, .lateness_ms = LATENESS_MS, .now = {now_ms}, .looks = NO_BOUND};
+}
+
+static bool take_due(struct sessions *store, int64_t watermark_ms, int64_t now_ms, struct session *taken)
+{
+    struct sessions_question question = question_at(watermark_ms, now_ms);
+    return sessions_take_due(store, &question, taken);
+}
+
+static bool has_due(struct sessions *store, int64_t watermark_ms, int64_t now_ms)
+{
+    struct sessions_question question = question_at(watermark_ms, now_ms);
+    return sessions_has_due(store, &question);
+}
+
 /* ---- Random lives ---- */
 
 static struct sessions_trial_counts run_seed(uint64_t seed, const struct sessions_trial_rules *rules)
@@ -120,10 +138,10 @@ static void take_back(struct sessions *store, struct rows *rows, const struct se
 
 static void close_some(struct sessions *store, struct rows *rows, struct choice *choice)
 {
-    wall_ms watermark = {BASE_MS + (int64_t)choice_below(choice, 40000000)};
+    int64_t watermark_ms = BASE_MS + (int64_t)choice_below(choice, 40000000);
     struct session taken;
     for (uint64_t i = choice_below(choice, 30); i > 0; i--)
-        if (sessions_take_due(store, watermark, LATENESS_MS, (mono_ms){10000}, &taken))
+        if (take_due(store, watermark_ms, 10000, &taken))
             rows->at[rows->count++] = pooled(&taken);
 }
 
@@ -247,7 +265,7 @@ static void extreme_values_are_kept_exactly(void **state)
     size_t cursor = 0;
     assert_true(sessions_next(store, &cursor, &found));
     assert_true(session_is_same(&found, &extreme));
-    assert_false(sessions_take_due(store, (wall_ms){INT64_MIN}, LATENESS_MS, (mono_ms){INT64_MAX}, &found));
+    assert_false(take_due(store, INT64_MIN, INT64_MAX, &found));
     sessions_add(store, &extreme, (mono_ms){0}); /* full counters stay full */
     cursor = 0;
     assert_true(sessions_next(store, &cursor, &found));
@@ -264,14 +282,14 @@ static void a_session_closes_when_it_is_over_and_settled(void **state)
     struct session part = part_at(BASE_MS), taken;
     int64_t over_ms = BASE_MS + GAP_MS + LATENESS_MS;
     sessions_add(store, &part, (mono_ms){50000});
-    assert_false(sessions_take_due(store, (wall_ms){over_ms - 1}, LATENESS_MS, (mono_ms){90000}, &taken));
-    assert_false(sessions_take_due(store, (wall_ms){over_ms + 5000}, LATENESS_MS, (mono_ms){52999}, &taken));
-    assert_true(sessions_has_due(store, (wall_ms){over_ms + 2000}, LATENESS_MS, (mono_ms){55000}));
+    assert_false(take_due(store, over_ms - 1, 90000, &taken));
+    assert_false(take_due(store, over_ms + 5000, 52999, &taken));
+    assert_true(has_due(store, over_ms + 2000, 55000));
     part = part_at(BASE_MS + 1000); /* touched again, and a second longer */
     sessions_add(store, &part, (mono_ms){60000});
-    assert_false(sessions_take_due(store, (wall_ms){over_ms + 999}, LATENESS_MS, (mono_ms){90000}, &taken));
-    assert_false(sessions_take_due(store, (wall_ms){over_ms + 5000}, LATENESS_MS, (mono_ms){62999}, &taken));
-    assert_true(sessions_take_due(store, (wall_ms){over_ms + 3000}, LATENESS_MS, (mono_ms){65000}, &taken));
+    assert_false(take_due(store, over_ms + 999, 90000, &taken));
+    assert_false(take_due(store, over_ms + 5000, 62999, &taken));
+    assert_true(take_due(store, over_ms + 3000, 65000, &taken));
     assert_int_equal(taken.events, 2);
     assert_int_equal(sessions_count(store), 0);
     sessions_free(&store);
@@ -294,10 +312,100 @@ static void beyond_the_bound_the_oldest_goes_first(void **state)
     assert_true(sessions_is_over(store));
     struct session taken;
     for (int64_t i = 0; i < COUNT - BOUND; i++) {
-        assert_true(sessions_take_due(store, (wall_ms){INT64_MIN}, LATENESS_MS, (mono_ms){0}, &taken));
+        assert_true(take_due(store, INT64_MIN, 0, &taken));
         assert_int_equal(taken.start.ms, BASE_MS + i * 86400000);
     }
-    assert_false(sessions_has_due(store, (wall_ms){INT64_MIN}, LATENESS_MS, (mono_ms){0}));
+    assert_false(has_due(store, INT64_MIN, 0));
+    assert_false(sessions_is_over(store));
+    sessions_free(&store);
+}
+
+/* ---- A bounded part of the work at a time ---- */
+
+enum { VISITORS = 100000, LOOKS = 2000 };
+
+static struct session visitor(uint32_t number)
+{
+    struct session part = part_at(BASE_MS + number % 1000);
+    memcpy(part.ip.bytes + 12, &number, sizeof number);
+    part.exit_url = number % 2 ? SLICE("/a") : SLICE("/b");
+    part.country = SLICE("IN");
+    return part;
+}
+
+/* Asks until all looks of a question are left; gives how many questions it took. Nothing is due. */
+static int64_t count_questions(struct sessions *store, int64_t watermark_ms, int64_t now_ms)
+{
+    struct sessions_question question;
+    int64_t count = 0;
+    do {
+        question = question_at(watermark_ms, now_ms);
+        question.looks = LOOKS;
+        assert_false(sessions_has_due(store, &question));
+        count++;
+    } while (question.looks < LOOKS);
+    return count;
+}
+
+static void many_that_were_hit_again_are_looked_at_in_many_turns(void **state)
+{
+    (void)state;
+    struct sessions *store = sessions_new(GAP_MS, VISITORS);
+    for (uint32_t i = 0; i < VISITORS; i++) {
+        struct session part = visitor(i);
+        sessions_add(store, &part, (mono_ms){0});
+        part.start.ms = part.last.ms += GAP_MS;
+        sessions_add(store, &part, (mono_ms){0});
+    }
+    int64_t over_ms = BASE_MS + GAP_MS + LATENESS_MS + 2000;
+    assert_int_equal(count_questions(store, over_ms, 10000), VISITORS / LOOKS + 1);
+    assert_int_equal(count_questions(store, over_ms, 10000), 1); /* they have moved */
+    assert_true(has_due(store, over_ms + GAP_MS, 10000));
+    sessions_free(&store);
+}
+
+/* As after a restart, when the first message says that it is late. */
+static void many_that_ended_at_once_settle_in_many_turns(void **state)
+{
+    (void)state;
+    struct sessions *store = sessions_new(GAP_MS, VISITORS);
+    for (uint32_t i = 0; i < VISITORS; i++) {
+        struct session change = visitor(i);
+        sessions_replay(store, &change, (mono_ms){50000});
+    }
+    int64_t over_ms = BASE_MS + 2 * GAP_MS;
+    assert_int_equal(count_questions(store, over_ms, 50100), VISITORS / LOOKS + 1);
+    struct session taken;
+    for (uint32_t i = 0; i < VISITORS; i++) {
+        struct sessions_question question = question_at(over_ms, 55000);
+        question.looks = 0; /* all stand where they are due */
+        assert_true(sessions_take_due(store, &question, &taken));
+    }
+    assert_int_equal(sessions_count(store), 0);
+    sessions_free(&store);
+}
+
+/* The bound waits for a turn that has looks left, rather than close one that has not the earliest end. */
+static void beyond_the_bound_too_looks_are_counted(void **state)
+{
+    (void)state;
+    struct sessions *store = sessions_new(GAP_MS, VISITORS - 1);
+    for (uint32_t i = 0; i < VISITORS; i++) {
+        struct session part = visitor(i);
+        sessions_add(store, &part, (mono_ms){0});
+        part.start.ms = part.last.ms += 60000 + i % 1000;
+        sessions_add(store, &part, (mono_ms){0});
+    }
+    int64_t turns = 0;
+    struct session taken;
+    struct sessions_question question;
+    do {
+        question = question_at(INT64_MIN, 0);
+        question.looks = LOOKS;
+        turns++;
+    } while (!sessions_take_due(store, &question, &taken));
+    assert_true(turns >= VISITORS / LOOKS);
+    assert_true(taken.last.ms < BASE_MS + 61000);
     assert_false(sessions_is_over(store));
     sessions_free(&store);
 }
@@ -323,11 +431,11 @@ static void a_session_that_was_never_stored_leaves_no_tombstone(void **state)
     struct sessions *store = sessions_new(GAP_MS, 0);
     struct session part = part_at(BASE_MS), taken;
     sessions_add(store, &part, (mono_ms){0});
-    assert_true(sessions_take_due(store, (wall_ms){INT64_MIN}, LATENESS_MS, (mono_ms){0}, &taken));
+    assert_true(take_due(store, INT64_MIN, 0, &taken));
     assert_int_equal(store_changes(store, 1), 0);
     sessions_add(store, &part, (mono_ms){0});
     assert_int_equal(store_changes(store, 2), 1);
-    assert_true(sessions_take_due(store, (wall_ms){INT64_MIN}, LATENESS_MS, (mono_ms){0}, &taken));
+    assert_true(take_due(store, INT64_MIN, 0, &taken));
     assert_int_equal(store_changes(store, 3), 1);
     assert_int_equal(store_changes(store, 4), 0);
     assert_int_equal(sessions_change_rows(store), 2);
@@ -370,8 +478,8 @@ static void a_replayed_session_that_is_shorter_ends_earlier(void **state)
     sessions_replay(store, &longer, (mono_ms){0});
     sessions_replay(store, &shorter, (mono_ms){0});
     assert_int_equal(sessions_count(store), 1);
-    wall_ms over = {BASE_MS + 1000 + GAP_MS + LATENESS_MS + 2000};
-    assert_true(sessions_take_due(store, over, LATENESS_MS, (mono_ms){10000}, &taken));
+    int64_t over_ms = BASE_MS + 1000 + GAP_MS + LATENESS_MS + 2000;
+    assert_true(take_due(store, over_ms, 10000, &taken));
     assert_true(session_is_same(&taken, &shorter));
     sessions_free(&store);
 }
@@ -400,15 +508,6 @@ static void one_that_never_changes_does_not_keep_all_rows(void **state)
 /* ---- A million ---- */
 
 enum { MILLION = 1000000 };
-
-static struct session visitor(uint32_t number)
-{
-    struct session part = part_at(BASE_MS + number % 1000);
-    memcpy(part.ip.bytes + 12, &number, sizeof number);
-    part.exit_url = number % 2 ? SLICE("/a") : SLICE("/b");
-    part.country = SLICE("IN");
-    return part;
-}
 
 #ifdef __SANITIZE_ADDRESS__
 enum { COUNTS_MEMORY = 0 }; /* its allocator is not counted by mallinfo2 */
@@ -440,10 +539,10 @@ static void a_million_are_held_in_72_bytes_each(void **state)
         assert_true(bytes <= 72UL * MILLION);
     }
     struct session taken;
-    wall_ms over = {BASE_MS + 10 * GAP_MS};
+    int64_t over_ms = BASE_MS + 10 * GAP_MS;
     for (uint32_t i = 0; i < MILLION; i++)
-        assert_true(sessions_take_due(store, over, LATENESS_MS, (mono_ms){10000}, &taken));
-    assert_false(sessions_has_due(store, over, LATENESS_MS, (mono_ms){10000}));
+        assert_true(take_due(store, over_ms, 10000, &taken));
+    assert_false(has_due(store, over_ms, 10000));
     assert_int_equal(sessions_count(store), 0);
     sessions_free(&store);
 }
@@ -460,6 +559,9 @@ int main(void)
         cmocka_unit_test(extreme_values_are_kept_exactly),
         cmocka_unit_test(a_session_closes_when_it_is_over_and_settled),
         cmocka_unit_test(beyond_the_bound_the_oldest_goes_first),
+        cmocka_unit_test(many_that_were_hit_again_are_looked_at_in_many_turns),
+        cmocka_unit_test(many_that_ended_at_once_settle_in_many_turns),
+        cmocka_unit_test(beyond_the_bound_too_looks_are_counted),
         cmocka_unit_test(a_session_that_was_never_stored_leaves_no_tombstone),
         cmocka_unit_test(replay_does_not_join),
         cmocka_unit_test(a_replayed_session_that_is_shorter_ends_earlier),
