@@ -4,7 +4,6 @@ import collections
 import contextlib
 import socket
 import threading
-import types
 
 import pytest
 
@@ -150,7 +149,7 @@ def echo():
     wire_port, port = free_ports(2)
     with socket.create_server(("127.0.0.1", port)) as listener:
         threading.Thread(target=serve, args=(listener,), daemon=True).start()
-        wire = Wire(types.SimpleNamespace(members=[types.SimpleNamespace(wire_port=wire_port, wired_port=port)]))
+        wire = Wire({wire_port: ("127.0.0.1", port)})
         yield wire
         wire.close()
         listener.shutdown(socket.SHUT_RDWR)
@@ -160,7 +159,7 @@ class Speaker:
     """On the other end of a wire."""
 
     def __init__(self, wire):
-        self.socket = socket.create_connection(("127.0.0.1", wire.members[0].wire_port), timeout=60)
+        self.socket = socket.create_connection(("127.0.0.1", next(iter(wire.ways))), timeout=60)
         assert self.ask(b"first") == b"first"
 
     def ask(self, text):

@@ -37,7 +37,7 @@ def mended(cluster):
 
 @pytest.fixture
 def wire(cluster):
-    wire = Wire(cluster)
+    wire = Wire(cluster.ways())
     yield wire
     wire.close()
 
@@ -100,7 +100,7 @@ PARTIAL = {"leader killed", "leader killed and wiped", "leader stopped", "packet
 
 @pytest.mark.parametrize("fault", [each for each in FAULTS if each != "leader killed"])
 def test_visitors_do_not_notice(programs, topic, database, cluster, wire, load, size, fault):
-    collector = programs.collector(topic, kafka__brokers=wire.brokers)
+    collector = programs.collector(topic, kafka__brokers=wire.addresses)
     programs.aggregator(topic, database)
     visitors = load(collector, rate=size.rate)
     visitors.wait_taken(size.rate)
@@ -120,7 +120,7 @@ def test_visitors_do_not_notice(programs, topic, database, cluster, wire, load, 
 @pytest.mark.parametrize("fault", ["leader killed", "all stopped", "answers lost"])
 def test_who_waits_for_kafka_is_told_the_truth(programs, topic, database, cluster, wire, load, size, fault):
     """ack = kafka: answers are late or 503, and then the visitor comes again with the same id."""
-    collector = programs.collector(topic, kafka__brokers=wire.brokers, journal__ack="kafka")
+    collector = programs.collector(topic, kafka__brokers=wire.addresses, journal__ack="kafka")
     programs.aggregator(topic, database)
     visitors = load(collector, rate=size.rate, repeats=True)
     visitors.wait_taken(size.rate)
@@ -136,7 +136,7 @@ def test_who_waits_for_kafka_is_told_the_truth(programs, topic, database, cluste
 
 def test_one_fault_after_another_and_the_collector_killed_in_some(programs, topic, database, cluster, wire, load, long, seed):
     rng = random.Random(seed)
-    collector = programs.collector(topic, kafka__brokers=wire.brokers)
+    collector = programs.collector(topic, kafka__brokers=wire.addresses)
     programs.aggregator(topic, database)
     visitors = load(collector, rate=SMALL.rate)
     for number in range(4 * long):

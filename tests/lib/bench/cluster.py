@@ -54,6 +54,10 @@ class Cluster:
         self.brokers = ",".join(member.brokers for member in self.members)
         self.java = self.members[0].java
 
+    def ways(self):
+        """For a wire."""
+        return {member.wire_port: ("127.0.0.1", member.wired_port) for member in self.members}
+
     def start(self):
         """Those that do not run, until all is well."""
         started = [member.start(wait=False) for member in self.members if not member.is_running()]

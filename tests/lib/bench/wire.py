@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The network between a collector and Kafka: a relay before each broker of a cluster, on loopback, that can be cut.
+"""The network between a program and its servers: a relay before each server, on loopback, that can be cut.
 
-What is to be lost is dropped by a packet filter of the kernel on the relay's own sockets, so that the collector meets what a broken
+What is to be lost is dropped by a packet filter of the kernel on the relay's own sockets, so that the program meets what a broken
 network is: no answer to a SYN, data that nobody acknowledges. That needs no namespace and no rights, except on kernels that allow
 ordinary users no filters; there the relay itself falls silent, takes connections which it then does not serve, and lets data wait
 as long as a lost packet would."""
@@ -37,28 +37,44 @@ def _ignoring_errors(call, *arguments):
         pass
 
 
-class _Pair:
-    """A collector's connection, and ours to its broker."""
+def _connect(address):
+    """A pair of host and port, or the path of a unix socket."""
+    if isinstance(address, tuple):
+        server = socket.create_connection(address)
+        server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return server
+    server = socket.socket(socket.AF_UNIX)
+    server.connect(str(address))
+    return server
 
-    def __init__(self, wire, client, port):
-        self.client = client
-        self.broker = socket.create_connection(("127.0.0.1", port))
+
+class Pair:
+    """A program's connection, and ours to its server."""
+
+    def __init__(self, wire, client, address):
+        self.wire, self.client = wire, client
+        self.server = _connect(address)
         self.is_closed = False
-        for end in (self.client, self.broker):
-            end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for source, sink, gate in ((self.client, self.broker, wire.up), (self.broker, self.client, wire.down)):
-            threading.Thread(target=self._forward, args=(wire, source, sink, gate), daemon=True).start()
+        self.client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for source, gate, carry in ((self.client, wire.up, self.carry_up), (self.server, wire.down, self.carry_down)):
+            threading.Thread(target=self._forward, args=(source, gate, carry), daemon=True).start()
 
-    def _forward(self, wire, source, sink, gate):
+    def _forward(self, source, gate, carry):
         try:
             while piece := source.recv(_PIECE):
                 gate.wait()
-                if random.random() < wire.late_share:
+                if random.random() < self.wire.late_share:
                     time.sleep(_RESEND_S)
-                sink.sendall(piece)
+                carry(piece)
         except OSError:
             pass
         self.close()
+
+    def carry_up(self, piece):
+        self.server.sendall(piece)
+
+    def carry_down(self, piece):
+        self.client.sendall(piece)
 
     def close(self, with_reset=False):
         if self.is_closed:
@@ -66,18 +82,32 @@ class _Pair:
         self.is_closed = True
         if with_reset:
             _ignoring_errors(self.client.setsockopt, socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        for end in (self.client, self.broker):  # shutdown ends a recv of the other thread; for writing it would send a FIN
+        for end in (self.client, self.server):  # shutdown ends a recv of the other thread; for writing it would send a FIN
             _ignoring_errors(end.shutdown, socket.SHUT_RD if with_reset and end is self.client else socket.SHUT_RDWR)
             end.close()
 
 
-class Wire:
-    """Give its `brokers` to a collector. One state at a time; heal() ends each of them."""
+def drop_incoming(ends, share):
+    """The kernel drops this share of the packets that come to these sockets. False: ordinary users may have no filters here."""
+    _memory, option = _filter(share)
+    try:
+        for each in ends:
+            each.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, option)
+    except PermissionError:
+        return False
+    return True
 
-    def __init__(self, cluster):
-        self.members = cluster.members
-        self.brokers = ",".join(f"127.0.0.1:{member.wire_port}" for member in self.members)
-        self.up, self.down = threading.Event(), threading.Event()  # set: data goes on, to Kafka and from it
+
+class Wire:
+    """One state at a time; heal() ends each of them. `addresses` is what a program needs to come this way."""
+
+    pair = Pair
+
+    def __init__(self, ways):
+        """ways: {the port on loopback: the address behind it}, which is a pair or the path of a unix socket."""
+        self.ways = ways
+        self.addresses = ",".join(f"127.0.0.1:{port}" for port in ways)
+        self.up, self.down = threading.Event(), threading.Event()  # set: data goes on, to the servers and from them
         self.listeners, self.pairs = [], []
         self.has_filters = True
         self.late_share = 0
@@ -86,12 +116,12 @@ class Wire:
     def _open(self):
         self.up.set()
         self.down.set()
-        for member in self.members:
-            listener = socket.create_server(("127.0.0.1", member.wire_port))
+        for port, address in self.ways.items():
+            listener = socket.create_server(("127.0.0.1", port))
             self.listeners.append(listener)
-            threading.Thread(target=self._accept, args=(listener, member.wired_port), daemon=True).start()
+            threading.Thread(target=self._accept, args=(listener, address), daemon=True).start()
 
-    def _accept(self, listener, port):
+    def _accept(self, listener, address):
         while True:
             try:
                 client, _ = listener.accept()
@@ -99,8 +129,8 @@ class Wire:
                 return
             try:
                 self.up.wait()
-                self.pairs.append(_Pair(self, client, port))
-            except OSError:  # the broker is dead
+                self.pairs.append(self.pair(self, client, address))
+            except OSError:  # the server is dead
                 client.close()
 
     def _sockets(self):
@@ -108,14 +138,7 @@ class Wire:
         return itertools.chain(self.listeners, (pair.client for pair in self.pairs))
 
     def _drop_incoming(self, share):
-        if not self.has_filters:
-            return
-        _memory, option = _filter(share)
-        try:
-            for each in self._sockets():
-                each.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, option)
-        except PermissionError:
-            self.has_filters = False
+        self.has_filters = self.has_filters and drop_incoming(self._sockets(), share)
 
     def cut(self):
         """Nothing arrives any more, in either direction, and nobody is told."""
@@ -125,13 +148,13 @@ class Wire:
             self.up.clear()
 
     def lose(self, share):
-        """This share of the packets to Kafka is lost."""
+        """This share of the packets to the servers is lost."""
         self._drop_incoming(share)
         if not self.has_filters:
             self.late_share = share
 
     def lose_answers(self):
-        """Kafka gets all; what it answers never arrives."""
+        """The servers get all; what they answer never arrives."""
         self.down.clear()
 
     def refuse(self):
