@@ -79,8 +79,7 @@ class _Session(Pair):
 
     def _take_commit(self, message):
         self.transaction.commits += 1
-        self.wire.note_commit(self)
-        way = self.wire.choose(self.transaction.kind)
+        way = self.wire.choose(self)
         if way is None:
             self.server.sendall(message)
             return
@@ -138,19 +137,19 @@ class Commits(Wire):
         self.plan = list(plan)
 
     def wait_lost(self, count):
-        wait_until(lambda: len(self.lost) >= count, f"{count} COMMITs lost", deadline_s=600)
+        wait_until(lambda: self.strange or len(self.lost) >= count, f"{count} COMMITs lost")
+        assert not self.strange, f"COMMITs that end no transaction: {self.strange}"
 
     # ---- For the connections ----
 
-    def note_commit(self, session):
+    def choose(self, session):
+        """How this COMMIT is lost; None: it is not."""
+        kind = session.transaction.kind
         with self.lock:
             self.count += 1
             if not session.is_in_transaction or session.transaction.commits != 1:
-                self.strange.append(session.transaction.kind)
-
-    def choose(self, kind):
-        """How this one is lost; None: it is not."""
-        with self.lock:
+                self.strange.append(kind)
+                return None
             if not self.plan or self.plan[0][0] != kind:
                 return None
             if self.to_pass > 0:
