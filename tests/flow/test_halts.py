@@ -9,6 +9,7 @@ import re
 import pytest
 
 from bench import hits, oracle
+from bench.halts import named_command, start_again, wait_halted
 from bench.topics import Message
 from servers import wait_until
 
@@ -20,25 +21,8 @@ def some():
     return hits.make(6000, SEED)
 
 
-def wait_halted(aggregator, count=1):
-    wait_until(lambda: aggregator.metrics().get("footfall_partitions_halted") == count, f"{count} partitions halted")
-
-
-def named_command(aggregator, partition):
-    """What the log names as the mend of this partition's halt, as arguments."""
-    lines = [line for line in aggregator.log_text().splitlines() if "event=partition_halted" in line and f"partition={partition} " in line]
-    assert len(lines) == 1, lines
-    return re.findall(r"`footfall-aggregator ([^`]+)`", lines[0])[-1].split()
-
-
 def url_of(message):
     return json.loads(message.value)["url"]
-
-
-def start_again(aggregator):
-    """One that has halted partitions is alive, not more."""
-    aggregator.start_again(wait=False)
-    aggregator.wait_ready(lambda: aggregator.fetch("/healthz")[0] == 200)
 
 
 def test_records_deleted_while_it_was_away(programs, topic, database, some):
