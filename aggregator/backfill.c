@@ -439,8 +439,6 @@ static int complain(const char *reason, int exit_code)
 static int run(struct backfill *backfill, const struct configuration *configuration,
                const struct ip2location_key *key, wall_ms since)
 {
-    if (key->text[0] != '\0')
-        ip2location_protect_key();
     MUST(uv_loop_init(&backfill->loop) == 0);
     start_parts(backfill, configuration, key);
     int exit_code = open_database(backfill) ? walk(backfill, since, wall_now())

@@ -5,8 +5,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 
 /* Letters and digits are what the service gives out. */
 static bool is_key_character(char c)
@@ -34,7 +32,7 @@ static enum status read_key_file(const char *path, struct ip2location_key *out, 
     char memory[2 * IP2LOCATION_MAX_KEY];
     FILE *file = fopen(path, "re");
     if (file == NULL)
-        return why_say(why, STATUS_NOT_FOUND, "ip2location.key_file: %s cannot be opened: %s", path,
+        return why_say(why, STATUS_UNAVAILABLE, "ip2location.key_file: %s cannot be opened: %s", path,
                        strerror(errno));
     setvbuf(file, NULL, _IONBF, 0); /* no second copy of the key in memory */
     size_t len = fread(memory, 1, sizeof memory, file);
@@ -60,15 +58,6 @@ enum status ip2location_read_key(const char *key, const char *key_file, struct i
         return read_key_file(key_file, out, why);
     out->text[0] = '\0';
     return STATUS_OK;
-}
-
-void ip2location_protect_key(void)
-{
-    const struct rlimit none = {0, 0};
-    (void)setrlimit(RLIMIT_CORE, &none);
-#ifndef __SANITIZE_ADDRESS__ /* whose search for leaks reads this memory from another process */
-    (void)prctl(PR_SET_DUMPABLE, 0);
-#endif
 }
 
 /* ---- Requests ---- */

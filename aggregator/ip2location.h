@@ -25,8 +25,6 @@ struct ip2location_key {
  * Sentences name the setting, never the key. */
 enum status ip2location_read_key(const char *key, const char *key_file, struct ip2location_key *out,
                                  struct why *why) MUST_CHECK;
-/* No core dump of this process, and nobody else reads its memory. */
-void ip2location_protect_key(void);
 
 /* How it is asked; base is borrowed. */
 struct ip2location_form {

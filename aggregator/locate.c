@@ -125,8 +125,6 @@ int locate_run(const struct configuration *configuration, char *const *addresses
     locate.places = places_open(configuration->geo_databases, &why);
     if (locate.places == NULL)
         return complain(why.text);
-    if (key.text[0] != '\0')
-        ip2location_protect_key();
     MUST(uv_loop_init(&locate.loop) == 0);
     if (locating_is_on(configuration, &key))
         start_locator(&locate, configuration, &key, count);

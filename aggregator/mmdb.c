@@ -74,7 +74,8 @@ static int open_copy(const char *path, struct why *why)
 {
     int from = open(path, O_RDONLY | O_CLOEXEC);
     if (from < 0) {
-        (void)why_say(why, STATUS_NOT_FOUND, "geo.databases: %s cannot be opened: %s", path, strerror(errno));
+        (void)why_say(why, STATUS_UNAVAILABLE, "geo.databases: %s cannot be opened: %s", path,
+                      strerror(errno));
         return -1;
     }
     int to = memfd_create("mmdb", MFD_CLOEXEC | MFD_ALLOW_SEALING);

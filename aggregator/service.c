@@ -14,6 +14,7 @@
 #include "aggregator/reloading.h"
 #include "base/http/admin.h"
 #include "base/log.h"
+#include "base/program.h"
 
 struct service {
     const struct configuration *configuration;
@@ -204,8 +205,6 @@ static enum status open_parts(struct service *service, struct why *why)
         return STATUS_MALFORMED;
     if (locating_read_key(service->configuration, &service->key, why) != STATUS_OK)
         return STATUS_MALFORMED;
-    if (service->key.text[0] != '\0')
-        ip2location_protect_key();
     service->places = places_open(service->configuration->geo_databases, why);
     if (service->places == NULL)
         return STATUS_UNAVAILABLE;
@@ -229,7 +228,7 @@ int service_run(const struct configuration *configuration, const struct settings
         start(&service);
     } else {
         log_error(&service.log, "refused", "%s", why.text);
-        service.exit_code = EX_CONFIG;
+        service.exit_code = program_refusal(&why);
     }
     uv_run(&service.loop, UV_RUN_DEFAULT);
     admin_free(&service.admin);

@@ -5,6 +5,8 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -153,7 +155,7 @@ static void print_config(const struct settings *settings)
 static bool use_settings(const struct program *program, const struct request *request,
                          struct program_call *call, int *exit_code)
 {
-    struct why why = {""};
+    struct why why = {.text = ""};
     call->settings = settings_new(program->rows, program->row_count, program->values, program->passthrough);
     enum status status = read_settings(program, request, call->settings, &why);
     if (status == STATUS_OK && request->action == RUN)
@@ -171,10 +173,21 @@ static bool use_settings(const struct program *program, const struct request *re
     return false;
 }
 
+/* Settings hold passwords and keys, requests hold what visitors look at. */
+static void keep_memory_private(void)
+{
+    const struct rlimit none = {0, 0};
+    MUST(setrlimit(RLIMIT_CORE, &none) == 0);
+#ifndef __SANITIZE_ADDRESS__ /* whose search for leaks reads this memory from another process */
+    MUST(prctl(PR_SET_DUMPABLE, 0) == 0);
+#endif
+}
+
 bool program_start(const struct program *program, int argc, char **argv, struct program_call *call,
                    int *exit_code)
 {
     struct request request = {.needs_check = true, .action = RUN};
+    keep_memory_private();
     *call = (struct program_call){.settings = NULL};
     *exit_code = EX_OK;
     if (!read_arguments(program, argc, argv, &request, call)) {
@@ -190,4 +203,9 @@ bool program_start(const struct program *program, int argc, char **argv, struct 
         return false;
     }
     return use_settings(program, &request, call, exit_code);
+}
+
+int program_refusal(const struct why *why)
+{
+    return why->status == STATUS_UNAVAILABLE || why->status == STATUS_AGAIN ? EX_TEMPFAIL : EX_CONFIG;
 }

@@ -23,6 +23,7 @@ enum status why_say(struct why *why, enum status status, const char *format, ...
     va_start(arguments, format);
     vsnprintf(why->text, sizeof why->text, format, arguments);
     va_end(arguments);
+    why->status = status;
     return status;
 }
 

@@ -33,9 +33,11 @@ enum status {
 /* The text of a status, for logs. */
 const char *status_text(enum status status);
 
-/* One full sentence that says why a program cannot start: the setting, its value and the mend. */
+/* One full sentence that says why a program cannot start: the setting, its value and the mend. The status is
+ * for callers of functions that return a pointer. */
 struct why {
     char text[512];
+    enum status status;
 };
 
 /* Fills *why (printf style, cut at its size) and returns the given status, so that callers can `return

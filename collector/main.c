@@ -68,7 +68,7 @@ static void reload(struct run *run)
     struct collector_settings values;
     struct program program = describe(&values);
     struct program_call call;
-    struct why why = {"the settings are wrong"};
+    struct why why = {.text = "the settings are wrong"};
     int exit_code;
     bool is_read = program_start(&program, run->argc, run->argv, &call, &exit_code);
     if (is_read && collector_set_sites(run->collector, slice_of(values.sites_hosts), &why) == STATUS_OK)
@@ -107,7 +107,7 @@ static int serve(struct run *run, uv_loop_t *loop, const struct collector_settin
                  values->kafka_topic, values->kafka_brokers);
     } else {
         fprintf(stderr, "footfall-collector: %s\n", why.text);
-        exit_code = EX_CONFIG;
+        exit_code = program_refusal(&why);
         stop(run);
     }
     MUST(uv_run(loop, UV_RUN_DEFAULT) == 0);

@@ -19,10 +19,11 @@ enum {
     DEFAULT_UNIX_MODE = 0660,
 };
 
+/* What is not allowed stays so until a person allows it; all else may be another moment's. */
 static enum status fail(const struct endpoint_options *options, int error, const char *mend, struct why *why)
 {
-    return why_say(why, STATUS_UNAVAILABLE, "%s = %s: %s; %s", options->setting, options->listen,
-                   strerror(error), mend);
+    return why_say(why, error == EACCES ? STATUS_DENIED : STATUS_UNAVAILABLE, "%s = %s: %s; %s",
+                   options->setting, options->listen, strerror(error), mend);
 }
 
 /* --- unix --- */
@@ -53,7 +54,8 @@ static enum status make_room(const struct endpoint_options *options, const struc
         return why_say(why, status, "%s = %s: there is a file that is not a socket; choose another path",
                        options->setting, options->listen);
     if (status == STATUS_CONFLICT)
-        return why_say(why, status, "%s = %s: another process listens there; stop it or choose another path",
+        return why_say(why, STATUS_UNAVAILABLE,
+                       "%s = %s: another process listens there; stop it or choose another path",
                        options->setting, options->listen);
     if (status)
         return fail(options, errno, "raise the limit of open files", why);
@@ -165,8 +167,9 @@ static enum status open_tcp(const struct endpoint_options *options, struct endpo
     struct addrinfo *found = NULL;
     int error = getaddrinfo(host, port, &wanted, &found);
     if (error)
-        return why_say(why, STATUS_NOT_FOUND, "%s = %s: %s; write an address of this machine",
-                       options->setting, options->listen, gai_strerror(error));
+        return why_say(why, error == EAI_AGAIN ? STATUS_UNAVAILABLE : STATUS_NOT_FOUND,
+                       "%s = %s: %s; write an address of this machine", options->setting, options->listen,
+                       gai_strerror(error));
     int fd = listen_at(found, options->reuse_port);
     int listen_error = errno;
     freeaddrinfo(found);

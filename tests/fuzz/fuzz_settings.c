@@ -36,7 +36,7 @@ enum { MAX_PRINTED_BYTES = 4 << 20 };
 static bool load(slice file, struct values *values, struct buf *out)
 {
     char path[64];
-    struct why why = {""};
+    struct why why = {.text = ""};
     int fd = memfd_create("settings", MFD_CLOEXEC);
     MUST(fd >= 0 && write(fd, file.data, file.len) == (ssize_t)file.len);
     snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);

@@ -31,7 +31,7 @@ struct journal_options rig_options(struct sim_disk *sim, uint8_t boot)
 
 void rig_open(struct rig *rig, const struct journal_options *options, struct sim_disk *sim)
 {
-    struct why why = {""};
+    struct why why = {.text = ""};
     *rig = (struct rig){.sim = sim, .boot = options->boot, .now = {1}};
     rig->journal = journal_open(options, rig->now, &why);
     MUST(rig->journal != NULL);

@@ -22,7 +22,7 @@ static void a_key_comes_from_the_setting_or_from_nowhere(void **state)
     assert_int_equal(ip2location_read_key(KEY, "", &key, &why), STATUS_OK);
     assert_string_equal(key.text, KEY);
     assert_int_equal(ip2location_read_key(KEY, "/some/file", &key, &why), STATUS_CONFLICT);
-    assert_int_equal(ip2location_read_key("", "/no/such/file", &key, &why), STATUS_NOT_FOUND);
+    assert_int_equal(ip2location_read_key("", "/no/such/file", &key, &why), STATUS_UNAVAILABLE);
     assert_non_null(strstr(why.text, "/no/such/file"));
 }
 

@@ -40,7 +40,7 @@ static enum status run(struct store_bench *bench, struct retry_report *report, s
 static void expect(struct store_bench *bench, int64_t seen, int64_t stored, int64_t duplicates)
 {
     struct retry_report report;
-    struct why why = {""};
+    struct why why = {.text = ""};
     if (run(bench, &report, &why) != STATUS_OK)
         fail_msg("%s", why.text);
     assert_int_equal(report.seen, seen);

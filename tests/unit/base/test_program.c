@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -138,6 +140,59 @@ static void mistakes_have_their_codes(void **state)
     assert_int_equal(run("--set", NULL).exit_code, EX_USAGE);
 }
 
+static void a_refusal_is_for_now_or_for_a_person(void **state)
+{
+    static const struct {
+        enum status status;
+        int exit_code;
+    } cases[] = {
+        {STATUS_UNAVAILABLE, EX_TEMPFAIL}, {STATUS_AGAIN, EX_TEMPFAIL},   {STATUS_DENIED, EX_CONFIG},
+        {STATUS_MALFORMED, EX_CONFIG},     {STATUS_NOT_FOUND, EX_CONFIG}, {STATUS_RANGE, EX_CONFIG},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct why why;
+        (void)why_say(&why, cases[i].status, "this program cannot start");
+        assert_int_equal(program_refusal(&why), cases[i].exit_code);
+    }
+}
+
+/* The memory of a process that has begun to read its settings: 1 when it may be dumped to a file, 2 when others of its
+ * user may read it. */
+static int leaks_of_a_started_program(void)
+{
+    char *argv[] = {"footfall-sample", NULL};
+    struct program_call call;
+    struct rlimit cores;
+    int exit_code, leaks = 0;
+    getrlimit(RLIMIT_CORE, &cores);
+    cores.rlim_cur = cores.rlim_max;
+    setrlimit(RLIMIT_CORE, &cores);
+    if (!program_start(&program, 1, argv, &call, &exit_code))
+        return exit_code;
+    settings_free(&call.settings);
+    getrlimit(RLIMIT_CORE, &cores);
+    if (cores.rlim_cur != 0 || cores.rlim_max != 0)
+        leaks |= 1;
+#ifndef __SANITIZE_ADDRESS__
+    if (prctl(PR_GET_DUMPABLE) != 0)
+        leaks |= 2;
+#endif
+    return leaks;
+}
+
+static void nobody_else_gets_at_its_memory(void **state)
+{
+    int status;
+    (void)state;
+    pid_t child = fork();
+    if (child == 0)
+        _exit(leaks_of_a_started_program());
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 static void a_command_may_need_no_settings(void **state)
 {
     (void)state;
@@ -173,9 +228,13 @@ static void questions_are_answered(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(it_runs_with_its_settings), cmocka_unit_test(sources_have_their_precedence),
-        cmocka_unit_test(mistakes_have_their_codes), cmocka_unit_test(a_command_may_need_no_settings),
+        cmocka_unit_test(it_runs_with_its_settings),
+        cmocka_unit_test(sources_have_their_precedence),
+        cmocka_unit_test(mistakes_have_their_codes),
+        cmocka_unit_test(a_command_may_need_no_settings),
         cmocka_unit_test(questions_are_answered),
+        cmocka_unit_test(a_refusal_is_for_now_or_for_a_person),
+        cmocka_unit_test(nobody_else_gets_at_its_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

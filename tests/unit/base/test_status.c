@@ -32,6 +32,7 @@ static void a_sentence_is_cut_at_its_size(void **state)
     long_text[sizeof long_text - 1] = '\0';
     assert_int_equal(why_say(&why, STATUS_RANGE, "http.idle = %d is too long", 7), STATUS_RANGE);
     assert_string_equal(why.text, "http.idle = 7 is too long");
+    assert_int_equal(why.status, STATUS_RANGE);
     (void)why_say(&why, STATUS_TOO_BIG, "%s", long_text);
     assert_int_equal(strlen(why.text), sizeof why.text - 1);
 }

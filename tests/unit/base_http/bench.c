@@ -125,7 +125,7 @@ static void begin(struct bench *bench)
 void bench_start(struct bench *bench, const struct http_server_options *options)
 {
     struct http_server_options with = *options;
-    struct why why = {""};
+    struct why why = {.text = ""};
     begin(bench);
     with.context = bench;
     bench->server = http_server_start(&bench->loop, &with, "test.listen", &why);

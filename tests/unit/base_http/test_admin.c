@@ -73,7 +73,7 @@ static void none_is_wanted_and_none_is_there(void **state)
     struct world *world = *state;
     struct admin *none;
     struct admin_options options = {.listen = ""};
-    assert_int_equal(admin_start(&world->bench.loop, &options, &none, &(struct why){""}), STATUS_OK);
+    assert_int_equal(admin_start(&world->bench.loop, &options, &none, &(struct why){.text = ""}), STATUS_OK);
     assert_null(none);
     admin_free(&none);
 }
@@ -82,7 +82,7 @@ static void a_bad_address_is_told(void **state)
 {
     struct world *world = *state;
     struct admin *none;
-    struct why why = {""};
+    struct why why = {.text = ""};
     struct admin_options options = {.listen = "nonsense"};
     assert_int_not_equal(admin_start(&world->bench.loop, &options, &none, &why), STATUS_OK);
     assert_null(none);
@@ -92,7 +92,7 @@ static void a_bad_address_is_told(void **state)
 static int start(void **state)
 {
     static struct world world;
-    struct why why = {""};
+    struct why why = {.text = ""};
     memset(&world, 0, sizeof(world));
     assert_int_equal(uv_loop_init(&world.bench.loop), 0);
     struct admin_options options = {

@@ -150,7 +150,7 @@ static void the_sum_of_memory_is_limited(void **state)
 {
     struct bench *bench = *state;
     struct http_server_options options = bench_options();
-    struct why why = {""};
+    struct why why = {.text = ""};
     assert_int_equal(uv_loop_init(&bench->loop), 0);
     options.limits.max_connections = 1000000;
     assert_null(http_server_start(&bench->loop, &options, "http.listen", &why));

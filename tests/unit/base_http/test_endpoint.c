@@ -48,7 +48,7 @@ static void bad_texts_are_told_in_a_sentence(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct endpoint endpoint;
-        struct why why = {""};
+        struct why why = {.text = ""};
         char start[128];
         assert_int_not_equal(open_at(bad[i].listen, &endpoint, &why), STATUS_OK);
         snprintf(start, sizeof(start), "http.listen = %s: ", bad[i].listen);
@@ -60,7 +60,7 @@ static void bad_texts_are_told_in_a_sentence(void **state)
 static void a_port_is_given_once_unless_shared(void **state)
 {
     struct endpoint first, second;
-    struct why why = {""};
+    struct why why = {.text = ""};
     char listen[32];
     (void)state;
     assert_int_equal(open_at("127.0.0.1:0", &first, &why), STATUS_OK);
@@ -88,7 +88,7 @@ static const char *make_path(const char *name, char path[64], char listen[80])
 static void a_socket_file_has_its_mode_and_goes_with_its_owner(void **state)
 {
     struct endpoint endpoint;
-    struct why why = {""};
+    struct why why = {.text = ""};
     struct stat file;
     char path[64], listen[80];
     (void)state;
@@ -109,12 +109,12 @@ static void a_socket_file_has_its_mode_and_goes_with_its_owner(void **state)
 static void a_dead_socket_file_is_replaced_and_a_live_one_is_not(void **state)
 {
     struct endpoint first, second;
-    struct why why = {""};
+    struct why why = {.text = ""};
     char path[64], listen[80];
     (void)state;
     make_path("b.sock", path, listen);
     assert_int_equal(open_at(listen, &first, &why), STATUS_OK);
-    assert_int_equal(open_at(listen, &second, &why), STATUS_CONFLICT);
+    assert_int_equal(open_at(listen, &second, &why), STATUS_UNAVAILABLE);
     assert_non_null(strstr(why.text, "another process listens there; stop it or choose another path"));
     close(first.fd); /* as a kill -9 would */
     assert_int_equal(open_at(listen, &second, &why), STATUS_OK);
@@ -128,7 +128,7 @@ static void a_dead_socket_file_is_replaced_and_a_live_one_is_not(void **state)
 static void a_file_that_is_no_socket_is_left_alone(void **state)
 {
     struct endpoint endpoint;
-    struct why why = {""};
+    struct why why = {.text = ""};
     char path[64], listen[80];
     (void)state;
     make_path("file", path, listen);
@@ -142,7 +142,7 @@ static void a_file_that_is_no_socket_is_left_alone(void **state)
 static void a_path_may_be_so_long(void **state)
 {
     struct endpoint endpoint;
-    struct why why = {""};
+    struct why why = {.text = ""};
     char path[64], listen[80], longest[256];
     (void)state;
     make_path("", path, listen);

@@ -106,7 +106,7 @@ static void after_the_deadline_the_rest_is_closed(void **state)
     assert_memory_equal(bench->later[0]->path.data, "/later", 6); /* the handler's until it answers */
     bench_answer(bench, SLICE("nobody is there"));
     struct http_server_options options = bench_options();
-    bench->server = http_server_start(&bench->loop, &options, "test.listen", &(struct why){""});
+    bench->server = http_server_start(&bench->loop, &options, "test.listen", &(struct why){.text = ""});
     assert_non_null(bench->server);
 }
 

@@ -73,7 +73,7 @@ static void set_all(struct stage *stage, const char *const *further)
 
 static void start_collector(struct stage *stage, const char *const *further)
 {
-    struct why why = {""};
+    struct why why = {.text = ""};
     assert_int_equal(uv_loop_init(&stage->bench.loop), 0);
     set_all(stage, further);
     stage->collector = collector_new(&stage->bench.loop, &stage->values, stage->settings);

@@ -21,7 +21,7 @@ static struct journal *journal;
 
 static int make_journal(void **state)
 {
-    struct why why = {""};
+    struct why why = {.text = ""};
     (void)state;
     strcpy(folder, "/tmp/footfall-check.XXXXXX");
     assert_non_null(mkdtemp(folder));

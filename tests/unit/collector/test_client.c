@@ -128,7 +128,7 @@ static void bad_ranges_are_refused_by_name(void **state)
 {
     ip_range few[2];
     size_t count = 77;
-    struct why why = {""};
+    struct why why = {.text = ""};
     (void)state;
     assert_int_equal(client_trust_read(slice_of("10.0.0.0/8, 10.0.0.1/8"), few, 2, &count, &why),
                      STATUS_MALFORMED);

@@ -36,7 +36,7 @@ static int remove_top(void **state)
 
 static struct disk *open_disk(void)
 {
-    struct why why = {""};
+    struct why why = {.text = ""};
     struct disk *disk = disk_posix_open(folder, &why);
     assert_string_equal(why.text, "");
     assert_non_null(disk);
@@ -149,7 +149,7 @@ static void the_lock_is_for_one(void **state)
 
 static struct journal *open_journal(struct disk *disk, uint8_t boot)
 {
-    struct why why = {""};
+    struct why why = {.text = ""};
     struct journal *journal =
         journal_open(&(struct journal_options){.disk = disk,
                                                .boot = {{boot}},

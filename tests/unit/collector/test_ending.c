@@ -106,7 +106,7 @@ static void what_cannot_be_sent_stays_for_the_next_start(void **state)
 
 static void two_collectors_do_not_share_a_folder(void **state)
 {
-    struct why why = {""};
+    struct why why = {.text = ""};
     char assignment[64];
     (void)state;
     stage_start(&stage, NULL);
@@ -129,7 +129,7 @@ static void a_visitor_who_hangs_up_harms_nobody(void **state)
 
 static void a_taken_port_is_named_and_undone(void **state)
 {
-    struct why why = {""};
+    struct why why = {.text = ""};
     char assignment[64];
     (void)state;
     stage_start(&stage, NULL);

@@ -87,7 +87,7 @@ static void free_real(struct disk *disk)
 
 static struct disk *open_disk(void)
 {
-    struct why why = {""};
+    struct why why = {.text = ""};
     counting = (struct counting){
         .disk = {&counting.functions},
         .functions =
@@ -116,7 +116,7 @@ static struct disk *open_disk(void)
 
 static struct journal *open_journal(struct disk *disk, uint8_t boot)
 {
-    struct why why = {""};
+    struct why why = {.text = ""};
     struct journal *journal =
         journal_open(&(struct journal_options){.disk = disk,
                                                .boot = {{boot}},

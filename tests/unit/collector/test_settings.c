@@ -36,7 +36,7 @@ static void good_settings_pass(void **state)
         "admin.listen=",
         "sites.hosts=a.com, *.b.org",
     };
-    struct why why = {""};
+    struct why why = {.text = ""};
     (void)state;
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
         if (check(good[i], &why) != STATUS_OK)
@@ -66,7 +66,7 @@ static void bad_settings_are_named(void **state)
     };
     (void)state;
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        struct why why = {""};
+        struct why why = {.text = ""};
         char name[64];
         size_t len = slice_find(slice_of(bad[i]), '=');
         memcpy(name, bad[i], len);

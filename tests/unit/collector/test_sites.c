@@ -13,7 +13,7 @@
 
 static struct sites *make(const char *list)
 {
-    struct why why = {""};
+    struct why why = {.text = ""};
     struct sites *sites = sites_new(slice_of(list), &why);
     if (!sites)
         fail_msg("%s", why.text);
@@ -66,7 +66,7 @@ static void bad_lists_are_refused_by_name(void **state)
     };
     (void)state;
     for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
-        struct why why = {""};
+        struct why why = {.text = ""};
         struct sites *sites = sites_new(slice_of(lists[i]), &why);
         if (sites)
             fail_msg("\"%s\" is taken", lists[i]);

@@ -51,7 +51,7 @@ static struct stamped stamp(const struct page *page)
 {
     struct visit visit;
     struct stamped stamped;
-    struct why why = {""};
+    struct why why = {.text = ""};
     ip_address ip;
     assert_int_equal(ip_read(SLICE("192.0.2.1"), &ip), STATUS_OK);
     visit_read(&request, HIT_BEACON, ip, &scratch, &visit);
@@ -153,7 +153,7 @@ static void urls_are_judged(void **state)
         struct visit visit = {.source = HIT_BEACON};
         struct page page = {.url = slice_of(urls[i].url)};
         struct stamped stamped;
-        struct why why = {""};
+        struct why why = {.text = ""};
         begin();
         assert_int_equal(stamp_hit(&visit, &page, sites, &scratch, &stamped, &why), urls[i].status);
         assert_string_equal(why.text, urls[i].reason);

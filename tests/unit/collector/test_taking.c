@@ -245,7 +245,7 @@ static void a_unix_proxy_must_name_the_visitor(void **state)
 
 static void sites_can_be_replaced(void **state)
 {
-    struct why why = {""};
+    struct why why = {.text = ""};
     (void)state;
     stage_start_ready(&stage, stage_ack_kafka);
     assert_int_equal(stage_post_alone(&stage, JSON, "{\"url\":\"http://new.net/\"}"), 403);
