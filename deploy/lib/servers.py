@@ -28,9 +28,12 @@ class ServerError(Exception):
 
 def free_ports(count):
     """Ports that nobody listens on now, all different; none that the kernel gives to outgoing connections, or a server that
-    is started again could find its port taken."""
+    is started again could find its port taken. FOOTFALL_PORTS=1/2 in the environment: only those of the second of two runs
+    beside each other, which could otherwise both find a port free."""
     first_ephemeral = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    candidates = random.sample(range(LEAST_PORT, max(first_ephemeral, LEAST_PORT + MIN_CHOICE)), MIN_CHOICE)
+    share, _, shares = os.environ.get("FOOTFALL_PORTS", "0/1").partition("/")
+    candidates = random.sample(range(LEAST_PORT + int(share), max(first_ephemeral, LEAST_PORT + MIN_CHOICE * int(shares)),
+                                     int(shares)), MIN_CHOICE)
     ports = [port for port in candidates if _is_free(port)][:count]
     if len(ports) < count:
         raise ServerError("hardly any port is free")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One broker and one Postgres for all tests; a topic, a database and programs of its own for each."""
+"""One broker and one Postgres for all tests of a worker; a topic, a database and programs of its own for each test."""
 import contextlib
 import itertools
 import os
@@ -22,7 +22,10 @@ from bench.web import Chromium, Web
 from servers import Kafka, Postgres
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
-SEED = int(os.environ.get("FOOTFALL_TEST_SEED") or random.randrange(1 << 32))
+SEED = int(os.environ.setdefault("FOOTFALL_TEST_SEED", str(random.randrange(1 << 32))))  # the workers' too
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ["FOOTFALL_PORTS"] = "{}/{}".format(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"),
+                                                  os.environ["PYTEST_XDIST_WORKER_COUNT"])
 _numbers = itertools.count(1)
 
 
