@@ -88,3 +88,27 @@ def test_the_call_that_was_named_is_the_last(writer, thread):
         writer.write(3)
         wait_until(lambda: not writer.is_running(), "it is dead")
     assert len(tracer.calls("pwrite64")) == 2 and len(tracer.calls("fdatasync")) == 1
+
+
+def test_a_thread_met_in_the_middle_of_a_call(writer, monkeypatch):
+    """strace says so; it is attached anew, and then every call is seen."""
+    tracer = Strace(writer, writer.folder / "j")
+    command = tracer.command
+    complaint = 'echo "strace: pid 7: entering, ptrace_syscall_info.op == 2" >&2; exec sleep 60'
+    tracer.command = ["/bin/sh", "-c", complaint]
+    stop = Strace.stop
+
+    def stop_and_mend(self):
+        self.command = command
+        return stop(self)
+
+    monkeypatch.setattr(Strace, "stop", stop_and_mend)
+    with tracer:
+        writer.write(2)
+    assert [each.name for each in tracer.calls()] == ["pwrite64", "fdatasync"] * 2
+
+
+def test_what_else_strace_complains_of_is_an_error(writer):
+    tracer = Strace(writer, writer.folder / "j", ["nosuchcall:error=EIO:when=1"])
+    with pytest.raises(AssertionError, match="nosuchcall"):
+        tracer.start()

@@ -24,6 +24,7 @@ _RESUMED = re.compile(r"(\d+) +<\.\.\. (\w+) resumed>(.*)")
 _RESULT = re.compile(r"\) += (-?\d+)(?:<[^>]*>)?(?: ([A-Z]+) \([^)]*\))?( \(INJECTED\))?$")
 _NAME = re.compile(r'"([^"]*)"')
 _FILE = re.compile(r"\d+<([^>]*)>")
+_OTHER_ERROR = re.compile(r"^(?!strace: pid \d+: (entering|exiting), ptrace_syscall_info\.op == \d+$).+$", re.M)
 
 
 def _path_of(call, arguments):
@@ -72,15 +73,27 @@ class Strace:
         self.process = None
 
     def start(self):
+        wait_until(self._attach, "strace is attached")
+        return self
+
+    def _attach(self):
+        """False, and let go again, if it met a thread in the middle of a call: it could take the ends of that thread's calls
+        for their beginnings from then on."""
         with open(self.errors, "wb") as errors:
             self.process = subprocess.Popen([str(part) for part in self.command], stdin=subprocess.DEVNULL, stderr=errors)
-        wait_until(self._is_attached, "strace is attached")
-        return self
+        wait_until(lambda: self._is_confused() or self._is_attached(), "strace has attached")
+        if self._is_confused():
+            self.stop()
+            return False
+        return True
+
+    def _is_confused(self):
+        errors = self.errors.read_text()
+        assert not _OTHER_ERROR.search(errors), errors
+        return bool(errors)
 
     def _is_attached(self):
         """Or its program is dead already."""
-        errors = self.errors.read_text()
-        assert not errors, errors
         if not self.program.is_running() or self.process.poll() is not None:
             return not self.program.is_running()
         tasks = pathlib.Path(f"/proc/{self.program.pid}/task")
