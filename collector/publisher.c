@@ -9,7 +9,7 @@
 
 #include "base/log.h"
 #include "collector/keeper.h"
-#include "collector/producer.h"
+#include "proto/producer.h"
 #include "proto/control.h"
 
 enum {

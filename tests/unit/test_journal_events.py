@@ -12,8 +12,8 @@ LOGGED = re.compile(r'log_(?:error|warning)\(\s*[^,]+,\s*"(\w+)"')
 
 
 def logged_events():
-    for name in ("collector.c", "intake.c", "journal*.c", "keeper.c", "producer.c", "publisher.c"):
-        for path in TOP.glob(f"collector/{name}"):
+    for name in ("collector.c", "intake.c", "journal*.c", "keeper.c", "publisher.c"):
+        for path in [*TOP.glob(f"collector/{name}"), TOP / "proto/producer.c"]:
             yield from LOGGED.findall(path.read_text())
 
 

@@ -23,16 +23,16 @@ FOREIGN = {
         "base/http/server.h",
         "collector/keeper.c",
         "collector/main.c",
-        "collector/producer.c",
         "collector/publisher.c",
+        "proto/producer.c",
     },
     "llhttp.h": {"base/http/parser.c"},
     "librdkafka/rdkafka.h": {
         "aggregator/feed.c",
         "aggregator/feed_client.c",
         "aggregator/topic.c",
-        "collector/producer.c",
         "proto/kafka.c",
+        "proto/producer.c",
     },
     "libpq-fe.h": {
         "aggregator/connection.c",

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  * producer: one librdkafka producer and its topic, from its making to its end.
  *
- * publisher -> producer_send -> librdkafka -> wake descriptor -> on_report: one call for each message, and
- * on_fatal when librdkafka gives up (routine after a mere disconnect in 2.0.2): the owner closes it and opens
- * another. Messages have no time limit: the journal is the limit. producer_check asks the brokers for the
- * topic in a thread of libuv's pool, since the call blocks. producer_close never blocks the loop: the handle
- * is purged and destroyed in that pool too; nothing is called back after producer_close, reports that had not
- * come will never come. Keys, values and headers are copied by librdkafka; a ticket travels with each as the
- * opaque value. Loop thread only. */
-#ifndef COLLECTOR_PRODUCER_H
-#define COLLECTOR_PRODUCER_H
+ * publisher (collector), enriched (aggregator) -> producer_send -> librdkafka -> wake descriptor -> on_report:
+ * one call for each message, and on_fatal when librdkafka gives up (routine after a mere disconnect in 2.0.2):
+ * the owner closes it and opens another. Messages have no time limit: that is the owner's affair.
+ * producer_check asks the brokers for the topic in a thread of libuv's pool, since the call blocks.
+ * producer_close never blocks the loop: the handle is purged and destroyed in that pool too; nothing is called
+ * back after producer_close, reports that had not come will never come. Keys, values and headers are copied by
+ * librdkafka; a ticket travels with each as the opaque value. Loop thread only. */
+#ifndef PROTO_PRODUCER_H
+#define PROTO_PRODUCER_H
 
 #include "base/settings.h"
 

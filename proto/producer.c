@@ -3,7 +3,7 @@
  *
  * The end: producer_close -> the poll handle is closed, a check under way has returned -> destroy_handle in
  * the pool -> on_destroyed frees. */
-#include "collector/producer.h"
+#include "proto/producer.h"
 
 #include <librdkafka/rdkafka.h>
 #include <pthread.h>
@@ -43,7 +43,7 @@ struct producer {
 static const struct kafka_property properties[] = {
     {"enable.idempotence", "true", true},
     {"acks", "all", true},
-    {"message.timeout.ms", "0", true}, /* a hit waits in the journal as long as it takes */
+    {"message.timeout.ms", "0", true}, /* the owner decides how long it waits */
     {"queue.buffering.max.kbytes", "65536", false},
     {"queue.buffering.max.messages", "100000", false},
     {"compression.codec", "lz4", false},
@@ -133,8 +133,8 @@ static void take_event(struct producer *producer, rd_kafka_event_t *event)
     rd_kafka_event_destroy(event);
 }
 
-/* Until the queue is empty: only the change from empty wakes us. What can be in it is bounded by the room of
- * the publisher. */
+/* Until the queue is empty: only the change from empty wakes us. What can be in it is bounded by librdkafka's
+ * queue. */
 static void on_wake(uv_poll_t *poll, int status, int events)
 {
     struct producer *producer = poll->data;
