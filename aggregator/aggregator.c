@@ -310,12 +310,14 @@ struct aggregator *aggregator_start(struct uv_loop_s *loop, const struct aggrega
         free(aggregator);
         return NULL;
     }
-    aggregator->store = store_new(loop, &(struct store_options){
-                                            .conninfo = configuration->postgres_conninfo,
-                                            .topic = configuration->kafka_topic,
-                                            .gap_ms = configuration->sessions_gap_ms,
-                                            .max_open_sessions = (size_t)configuration->sessions_max_open,
-                                        });
+    aggregator->store =
+        store_new(loop, &(struct store_options){
+                            .conninfo = configuration->postgres_conninfo,
+                            .topic = configuration->kafka_topic,
+                            .gap_ms = configuration->sessions_gap_ms,
+                            .max_open_sessions = (size_t)configuration->sessions_max_open,
+                            .commits_lazily = configuration->postgres_synchronous_commit == COMMIT_OFF,
+                        });
     aggregator->folding =
         folding_new(loop, &(struct folding_options){configuration->postgres_conninfo, options->metrics});
     aggregator->merge = merge_new(&(struct merge_rules){

@@ -25,6 +25,11 @@ const struct setting_row configuration_rows[] = {
      .help = "How to reach Postgres: a libpq connection string or URI."},
     {"postgres", "owner_conninfo", SETTING_SECRET, VALUE(postgres_owner_conninfo), .fallback = "",
      .help = "The same for the role that owns the tables and applies migrations; empty: postgres.conninfo."},
+    {"postgres", "synchronous_commit", SETTING_CHOICE, VALUE(postgres_synchronous_commit), .fallback = "on",
+     .choices = "on|off",
+     .help =
+         "off: batches do not wait for Postgres' disk. A crash of its server takes the last ones back, and"
+         " they are read again from Kafka."},
     {"events", "max_age", SETTING_DURATION, VALUE(events_max_age_ms), .fallback = "730d", .min = HOUR_MS,
      .max = 36500 * DAY_MS,
      .help = "A hit whose time lies further back than this, seen from when Kafka got it, is rejected."},

@@ -8,6 +8,8 @@
 
 #include "base/settings.h"
 
+enum configuration_commit { COMMIT_ON, COMMIT_OFF }; /* as the choices stand in the table */
+
 struct configuration {
     const char *kafka_brokers;
     const char *kafka_topic;
@@ -15,6 +17,7 @@ struct configuration {
     const char *kafka_instance;
     const char *postgres_conninfo;
     const char *postgres_owner_conninfo;
+    int postgres_synchronous_commit; /* enum configuration_commit */
     int64_t events_max_age_ms;
     int64_t sessions_gap_ms;
     int64_t sessions_lateness_ms;

@@ -45,6 +45,8 @@ struct store_options {
     const char *topic;
     int64_t gap_ms;
     size_t max_open_sessions; /* a partition */
+    bool commits_lazily;      /* batches, never claims or halts: a crash of the server may take the last ones
+                                 back, whoever claims then reads them again */
 };
 
 struct store *store_new(struct uv_loop_s *loop, const struct store_options *options);

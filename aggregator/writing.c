@@ -74,7 +74,9 @@ static enum step_move note_days_ahead(void *job, const struct database_reply *re
 static enum step_move begin(void *job)
 {
     struct writing *writing = job;
-    return steps_command(writing->steps, "BEGIN");
+    return steps_command(writing->steps, writing->options->commits_lazily
+                                             ? "BEGIN; SET LOCAL synchronous_commit = off"
+                                             : "BEGIN");
 }
 
 static enum step_move check_fence(void *job)
