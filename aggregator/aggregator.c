@@ -249,11 +249,23 @@ static struct feed_options feed_options_of(const struct configuration *configura
     };
 }
 
+static struct enriched_options enriched_options_of(struct uv_loop_s *loop,
+                                                   const struct configuration *configuration,
+                                                   const struct settings *settings)
+{
+    return (struct enriched_options){loop, configuration->kafka_brokers, configuration->enriched_topic,
+                                     settings};
+}
+
 enum status aggregator_check(const struct configuration *configuration, const struct settings *settings,
                              struct why *why)
 {
     struct feed_options options = feed_options_of(configuration, settings);
-    return feed_check(&options, why);
+    struct enriched_options enriched = enriched_options_of(NULL, configuration, settings);
+    enum status status = feed_check(&options, why);
+    if (status != STATUS_OK || configuration->enriched_topic[0] == '\0')
+        return status;
+    return enriched_check(&enriched, why);
 }
 
 static struct feed *start_feed(struct uv_loop_s *loop, struct aggregator *aggregator, struct why *why)
@@ -271,6 +283,14 @@ static struct feed *start_feed(struct uv_loop_s *loop, struct aggregator *aggreg
         feed_options_of(aggregator->options.configuration, aggregator->options.settings);
     options.group = aggregator->options.group;
     return feed_start(loop, &options, &events, aggregator, why);
+}
+
+static void start_enriched(struct uv_loop_s *loop, struct aggregator *aggregator)
+{
+    const struct configuration *configuration = aggregator->options.configuration;
+    struct enriched_options options = enriched_options_of(loop, configuration, aggregator->options.settings);
+    if (configuration->enriched_topic[0] != '\0')
+        aggregator->enriched = enriched_new(&options);
 }
 
 static void on_places(void *context)
@@ -310,6 +330,7 @@ struct aggregator *aggregator_start(struct uv_loop_s *loop, const struct aggrega
         free(aggregator);
         return NULL;
     }
+    start_enriched(loop, aggregator);
     aggregator->store =
         store_new(loop, &(struct store_options){
                             .conninfo = configuration->postgres_conninfo,
@@ -317,6 +338,7 @@ struct aggregator *aggregator_start(struct uv_loop_s *loop, const struct aggrega
                             .gap_ms = configuration->sessions_gap_ms,
                             .max_open_sessions = (size_t)configuration->sessions_max_open,
                             .commits_lazily = configuration->postgres_synchronous_commit == COMMIT_OFF,
+                            .enriched = aggregator->enriched,
                         });
     aggregator->folding =
         folding_new(loop, &(struct folding_options){configuration->postgres_conninfo, options->metrics});
@@ -329,11 +351,13 @@ struct aggregator *aggregator_start(struct uv_loop_s *loop, const struct aggrega
     intake_init(&aggregator->intake, options->places, configuration->events_max_age_ms);
     pace_init(&aggregator->pace, BATCH_MAX_HITS);
     aggregator->backoff = (struct backoff){.min_ms = RETRY_MIN_MS, .max_ms = RETRY_MAX_MS};
+    aggregator->enriched_backoff = aggregator->backoff;
     aggregator->filling = &aggregator->loads[0];
     aggregator->writing = &aggregator->loads[1];
     aggregator->now = mono_now();
     aggregator->committed_at = aggregator->now;
     aggregator->is_postgres_up = true;
+    aggregator->is_enriched_up = true;
     start_handles(loop, aggregator);
     start_locator(loop, aggregator);
     return aggregator;
@@ -343,7 +367,9 @@ const char *aggregator_missing(const struct aggregator *aggregator)
 {
     if (aggregator->partition_count == 0 || !feed_is_connected(aggregator->feed))
         return "waiting for Kafka";
-    return aggregator->is_postgres_up ? NULL : "waiting for Postgres";
+    if (!aggregator->is_postgres_up)
+        return "waiting for Postgres";
+    return aggregator->is_enriched_up ? NULL : "waiting for enriched.topic";
 }
 
 static void measure_partitions(struct aggregator *aggregator, struct metrics *metrics)
@@ -382,6 +408,8 @@ void aggregator_measure(struct aggregator *aggregator)
     metrics_set(metrics, METRICS_KAFKA_UP,
                 aggregator->partition_count > 0 && feed_is_connected(aggregator->feed));
     metrics_set(metrics, METRICS_POSTGRES_UP, aggregator->is_postgres_up);
+    if (aggregator->enriched != NULL)
+        metrics_set(metrics, METRICS_ENRICHED, enriched_confirmed_total(aggregator->enriched));
 }
 
 /* ---- The end ---- */
@@ -419,6 +447,10 @@ static void on_part_closed(void *context)
 static void finish_stop(struct aggregator *aggregator)
 {
     feed_stop(&aggregator->feed);
+    if (aggregator->enriched != NULL) {
+        aggregator->open_handles++;
+        enriched_close(&aggregator->enriched, on_part_closed, aggregator);
+    }
     aggregator->open_handles += 2;
     store_close(&aggregator->store, on_part_closed, aggregator);
     folding_close(&aggregator->folding, on_part_closed, aggregator);

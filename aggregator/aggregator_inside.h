@@ -9,6 +9,7 @@
 
 #include "aggregator/aggregator.h"
 #include "aggregator/assignment.h"
+#include "aggregator/enriched.h"
 #include "aggregator/folding.h"
 #include "aggregator/intake.h"
 #include "aggregator/locator.h"
@@ -28,7 +29,8 @@ struct aggregator {
     struct log log;
     struct feed *feed;
     struct store *store;
-    struct locator *locator; /* NULL: the place service is not asked */
+    struct enriched *enriched; /* NULL: nothing is published */
+    struct locator *locator;   /* NULL: the place service is not asked */
     struct folding *folding;
     struct merge *merge;
     struct intake intake;
@@ -48,6 +50,7 @@ struct aggregator {
 
     struct pace pace;
     struct backoff backoff;
+    struct backoff enriched_backoff;
     mono_ms resume_at;    /* nothing is asked of Postgres before */
     mono_ms claim_at;     /* nothing is claimed before: we stood still */
     mono_ms committed_at; /* the last batch */
@@ -58,6 +61,7 @@ struct aggregator {
     int halting;          /* the one whose halt is being kept */
     int generation;       /* of the assignment, when the store's work was begun */
     bool is_postgres_up;
+    bool is_enriched_up;
     bool is_dry;        /* the queue was empty when last looked at */
     bool is_list_stale; /* what is read is not what is held */
     bool is_upkeep_due; /* due sessions and strays are looked for */

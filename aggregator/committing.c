@@ -90,6 +90,8 @@ static void count_commit(struct aggregator *aggregator)
 static void note_committed(struct aggregator *aggregator)
 {
     note_success(aggregator);
+    aggregator->is_enriched_up = true;
+    backoff_reset(&aggregator->enriched_backoff);
     count_commit(aggregator);
     folding_note_appended(aggregator->folding, merge_output(aggregator->merge)->sum_count);
     pace_note_committed(&aggregator->pace, aggregator->writing->batch->message_count, aggregator->now);

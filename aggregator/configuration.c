@@ -2,6 +2,8 @@
  * configuration: see the header. */
 #include "aggregator/configuration.h"
 
+#include <string.h>
+
 #include "aggregator/fetcher.h"
 
 #define SECOND_MS INT64_C(1000)
@@ -43,6 +45,9 @@ const struct setting_row configuration_rows[] = {
     {"sessions", "max_open", SETTING_INT, VALUE(sessions_max_open), .fallback = "1000000", .min = 1000,
      .max = 100000000,
      .help = "Open sessions in memory, for each partition; beyond it the oldest are stored early."},
+    {"enriched", "topic", SETTING_TEXT, VALUE(enriched_topic), .fallback = "", .max = 249,
+     .help = "Topic that gets each hit with its place, for others to read, before the hit is stored; empty: "
+             "none."},
     {"geo", "databases", SETTING_LIST, VALUE(geo_databases), .fallback = "",
      .help = "MMDB files with places of addresses, tried in order; read again when they are replaced, and on "
              "SIGHUP."},
@@ -90,6 +95,11 @@ enum status configuration_check(const void *values, struct why *why)
         return why_say(why, STATUS_MISSING, "kafka.brokers is empty: name at least one broker, host:port");
     if (configuration->kafka_topic[0] == '\0')
         return why_say(why, STATUS_MISSING, "kafka.topic is empty");
+    if (strcmp(configuration->enriched_topic, configuration->kafka_topic) == 0)
+        return why_say(
+            why, STATUS_CONFLICT,
+            "enriched.topic = %s is kafka.topic, too: what is published would be read again; name another",
+            configuration->enriched_topic);
     enum status status = fetcher_check("ip2location.url", configuration->ip2location_url, why);
     if (status != STATUS_OK)
         return status;

@@ -22,6 +22,7 @@ struct configuration {
     int64_t sessions_gap_ms;
     int64_t sessions_lateness_ms;
     int64_t sessions_max_open;
+    const char *enriched_topic;
     const char *geo_databases;
     const char *ip2location_url;
     int ip2location_enabled; /* see locating.c, as the next but two */

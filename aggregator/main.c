@@ -130,7 +130,7 @@ static int run_retry(const struct configuration *configuration, const struct pro
     struct why why;
     if (call->argument_count > 0)
         return complain("retry-rejects takes no arguments", EX_USAGE);
-    enum status status = retry_run(configuration, &report, &why);
+    enum status status = retry_run(configuration, call->settings, &report, &why);
     long long stored = report.stored, duplicates = report.duplicates;
     printf("%lld rejects of topic %s were tried: %lld are hits now, %lld were stored before, %lld stay\n",
            (long long)report.seen, configuration->kafka_topic, stored, duplicates,

@@ -44,6 +44,10 @@
     X(FENCED, "batch_failures_total", "outcome=\"fenced\"", COUNTER, PLAIN, "")                              \
     X(BAD_DATA, "batch_failures_total", "outcome=\"bad_data\"", COUNTER, PLAIN, "")                          \
     X(HALTS, "batch_failures_total", "outcome=\"halt\"", COUNTER, PLAIN, "")                                 \
+    X(ENRICHED, "enriched_messages_total", NULL, COUNTER, PLAIN,                                             \
+      "Messages that enriched.topic has confirmed, doubles too")                                             \
+    X(ENRICHED_FAILURES, "enriched_failures_total", NULL, COUNTER, PLAIN,                                    \
+      "Batches given up and tried again, since it did not")                                                  \
     X(CLAIMS, "claims_total", NULL, COUNTER, PLAIN, "Partitions claimed in Postgres")                        \
     X(ASSIGNMENTS, "assignments_total", NULL, COUNTER, PLAIN, "Assignments by the consumer group")           \
     X(REVOCATIONS, "revocations_total", NULL, COUNTER, PLAIN, "Revocations by the consumer group")           \

@@ -5,6 +5,7 @@
  *   FENCED      all claims are made anew, but those of the partition only after its cooling (and when it is a
  *               claim that failed so, only this one is)
  *   RETRY       the same, after a back-off; nothing is read meanwhile
+ *   UNDELIVERED the same, with a back-off of its own, since claims go on to succeed
  *   BAD_DATA    the same at once, with batches halved, until the message that Postgres refuses comes alone:
  *               then it is condemned, and becomes a reject when it is read again
  *   HALT        the same, until one partition comes alone: it is not read any more, which is kept in its row
@@ -30,13 +31,27 @@ static void forget_uncommitted(struct aggregator *aggregator)
     aggregator->is_list_stale = true;
 }
 
-static void back_off(struct aggregator *aggregator, const char *reason)
+static long long back_off(struct aggregator *aggregator, struct backoff *backoff)
 {
-    int64_t wait_ms = backoff_next(&aggregator->backoff);
+    int64_t wait_ms = backoff_next(backoff);
     aggregator->resume_at = (mono_ms){aggregator->now.ms + wait_ms};
+    return wait_ms;
+}
+
+static void wait_for_postgres(struct aggregator *aggregator, const char *reason)
+{
+    long long wait_ms = back_off(aggregator, &aggregator->backoff);
     aggregator->is_postgres_up = false;
     metrics_add(aggregator->options.metrics, METRICS_RETRIES, 1);
-    log_warning(&aggregator->log, "postgres_retry", "again in %lld ms: %s", (long long)wait_ms, reason);
+    log_warning(&aggregator->log, "postgres_retry", "again in %lld ms: %s", wait_ms, reason);
+}
+
+static void wait_for_enriched(struct aggregator *aggregator, const char *reason)
+{
+    long long wait_ms = back_off(aggregator, &aggregator->enriched_backoff);
+    aggregator->is_enriched_up = false;
+    metrics_add(aggregator->options.metrics, METRICS_ENRICHED_FAILURES, 1);
+    log_error(&aggregator->log, "enriched_retry", "no hit is stored; again in %lld ms: %s", wait_ms, reason);
 }
 
 void recovering_note_fenced(struct aggregator *aggregator, const struct store_result *result)
@@ -147,7 +162,10 @@ void recovering_act(struct aggregator *aggregator, const struct store_result *re
         fence(aggregator, result);
         break;
     case STORE_RETRY:
-        back_off(aggregator, result->reason);
+        wait_for_postgres(aggregator, result->reason);
+        break;
+    case STORE_UNDELIVERED:
+        wait_for_enriched(aggregator, result->reason);
         break;
     case STORE_BAD_DATA:
         refuse(aggregator, result);

@@ -9,6 +9,7 @@
 #include <uv.h>
 
 #include "aggregator/connection.h"
+#include "aggregator/enriched.h"
 #include "aggregator/intake.h"
 #include "aggregator/store.h"
 #include "base/buf.h"
@@ -26,6 +27,8 @@ struct retry {
     uv_loop_t loop;
     struct places *places;
     struct intake intake;
+    const struct settings *settings;
+    struct enriched *enriched; /* NULL: nothing is published */
     struct store *store;
     struct merge *merge;
     struct batch *batch;
@@ -251,6 +254,8 @@ static void on_closed(void *context)
 
 static void close_parts(struct retry *retry)
 {
+    if (retry->enriched != NULL)
+        enriched_close(&retry->enriched, on_closed, NULL);
     store_close(&retry->store, on_closed, NULL);
     uv_run(&retry->loop, UV_RUN_DEFAULT);
     MUST(uv_loop_close(&retry->loop) == 0);
@@ -261,15 +266,25 @@ static void close_parts(struct retry *retry)
     free(retry->retried.rows);
 }
 
+static void open_enriched(struct retry *retry)
+{
+    const struct configuration *configuration = retry->configuration;
+    if (configuration->enriched_topic[0] != '\0')
+        retry->enriched = enriched_new(&(struct enriched_options){
+            &retry->loop, configuration->kafka_brokers, configuration->enriched_topic, retry->settings});
+}
+
 static void open_parts(struct retry *retry, const char *cluster_id, int partition_count)
 {
     const struct configuration *configuration = retry->configuration;
     MUST(uv_loop_init(&retry->loop) == 0);
+    open_enriched(retry);
     retry->store = store_new(&retry->loop, &(struct store_options){
                                                .conninfo = configuration->postgres_conninfo,
                                                .topic = configuration->kafka_topic,
                                                .gap_ms = configuration->sessions_gap_ms,
                                                .max_open_sessions = (size_t)configuration->sessions_max_open,
+                                               .enriched = retry->enriched,
                                            });
     store_set_cluster(retry->store, cluster_id, partition_count);
     retry->merge = merge_new(&(struct merge_rules){
@@ -319,9 +334,10 @@ static enum status retry_all(struct retry *retry)
     return status;
 }
 
-enum status retry_run(const struct configuration *configuration, struct retry_report *report, struct why *why)
+enum status retry_run(const struct configuration *configuration, const struct settings *settings,
+                      struct retry_report *report, struct why *why)
 {
-    struct retry retry = {.configuration = configuration, .report = report, .why = why};
+    struct retry retry = {.configuration = configuration, .settings = settings, .report = report, .why = why};
     *report = (struct retry_report){.seen = 0};
     retry.places = places_open(configuration->geo_databases, why);
     if (retry.places == NULL)

@@ -12,6 +12,8 @@
 
 #include "aggregator/configuration.h"
 
+struct settings;
+
 enum { RETRY_PAGE_ROWS = 200 };
 
 struct retry_report {
@@ -20,8 +22,9 @@ struct retry_report {
     int64_t duplicates; /* they had come once more, and were stored then */
 };
 
-/* On failure *report holds what was done before. */
-enum status retry_run(const struct configuration *configuration, struct retry_report *report,
-                      struct why *why) MUST_CHECK;
+/* settings: for [rdkafka], since what is stored is published too, when `enriched.topic` is set. On failure
+ * *report holds what was done before. */
+enum status retry_run(const struct configuration *configuration, const struct settings *settings,
+                      struct retry_report *report, struct why *why) MUST_CHECK;
 
 #endif

@@ -192,6 +192,41 @@ void row_add_hit_with_place(struct buf *out, slice row, const struct place *plac
     buf_add(out, slice_from(row, find_field(row, GEO_SOURCE_FIELD + 1)));
 }
 
+/* The next field, which is not NULL. */
+static slice take_field(slice *rest)
+{
+    uint32_t len;
+    MUST(rest->len >= sizeof len);
+    memcpy(&len, rest->data, sizeof len);
+    len = be32toh(len);
+    *rest = slice_from(*rest, sizeof len);
+    MUST(len <= rest->len);
+    slice field = slice_head(*rest, len);
+    *rest = slice_from(*rest, len);
+    return field;
+}
+
+static wall_ms read_time(slice field)
+{
+    uint64_t bits;
+    MUST(field.len == sizeof bits);
+    memcpy(&bits, field.data, sizeof bits);
+    return row_time((int64_t)be64toh(bits));
+}
+
+struct row_hit row_read_hit(slice row)
+{
+    struct row_hit hit;
+    slice rest = slice_from(row, sizeof(uint16_t));
+    hit.ip = take_field(&rest);
+    hit.event_time = read_time(take_field(&rest));
+    hit.referrer = take_field(&rest);
+    hit.host = take_field(&rest);
+    hit.url = take_field(&rest);
+    hit.geodata = take_field(&rest);
+    return hit;
+}
+
 void row_add_session(struct buf *out, const struct session *session, int64_t gap_ms)
 {
     row_begin(out, SESSION_FIELDS);

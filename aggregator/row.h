@@ -37,6 +37,13 @@ void row_add_hit(struct buf *out, const struct batch_position *at, const struct 
                  const struct place *place, int64_t agent_id);
 /* Such a row once more, with another place. */
 void row_add_hit_with_place(struct buf *out, slice row, const struct place *place);
+/* The columns of such a row that the tables before us had. Slices borrow from it. */
+struct row_hit {
+    slice ip;
+    wall_ms event_time;
+    slice referrer, host, url, geodata;
+};
+struct row_hit row_read_hit(slice row);
 /* session_events_aggregated_ip */
 void row_add_session(struct buf *out, const struct session *session, int64_t gap_ms);
 /* footfall.strays after its own first columns: ip, host,

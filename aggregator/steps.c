@@ -106,6 +106,12 @@ enum step_move steps_copy(struct steps *steps, const struct database_copy *copy)
     return STEP_WAIT;
 }
 
+void steps_again(struct steps *steps)
+{
+    MUST(steps_is_busy(steps));
+    advance(steps, STEP_AGAIN);
+}
+
 enum step_move steps_connect(struct steps *steps)
 {
     if (database_is_open(steps->database))

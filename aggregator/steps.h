@@ -12,7 +12,7 @@
 #include "aggregator/outcome.h"
 
 enum step_move {
-    STEP_WAIT,  /* of send: a statement is under way */
+    STEP_WAIT,  /* of send: a statement is under way, or something else that ends with steps_again */
     STEP_NEXT,  /* go on with the next step */
     STEP_AGAIN, /* of take: the same step once more */
     STEP_STOP,  /* from steps_stop: the result says why */
@@ -44,6 +44,8 @@ void steps_start(struct steps *steps, const struct step *list, void *job, steps_
 enum step_move steps_query(struct steps *steps, const struct database_statement *statement);
 enum step_move steps_command(struct steps *steps, const char *sql);
 enum step_move steps_copy(struct steps *steps, const struct database_copy *copy);
+/* Calls the `send` once more that waits without a statement. */
+void steps_again(struct steps *steps);
 /* Connects when there is no connection, else STEP_NEXT. */
 enum step_move steps_connect(struct steps *steps);
 /* Ends the list with this result; partition -1: none in particular. */

@@ -4,7 +4,8 @@
  *   store_claim = claim row -> received streams later -> load open sessions -> struct claim
  *   store_write = new user agents, missing days (own transactions) -> begin -> fence_check -> received
  *                 -> strays taken -> stored sessions taken back -> merge -> hits -> closed sessions
- *                 -> open changes -> sums of rollups -> strays -> rejects -> fence_move -> commit
+ *                 -> open changes -> sums of rollups -> strays -> rejects -> fence_move -> commit,
+ *                 and for `enriched.topic`: reached before begin, sent after hits, confirmed before commit
  *
  * Each is a list of named steps over one database connection, one operation at a time; the caller waits for
  * the callback before the next one (also of another kind). Safety is the partition's row: owner, next_offset
@@ -18,6 +19,7 @@
 #include "aggregator/claim.h"
 #include "aggregator/merge.h"
 
+struct enriched;
 struct uv_loop_s;
 struct store;
 
@@ -29,6 +31,7 @@ enum store_outcome {
     STORE_BAD_DATA, /* SQLSTATE class 22: halve the batch */
     STORE_HALT,     /* class 23 or 42, changed cluster or partition count, ranges full: a person is needed, or
                        was and has not resumed the partition */
+    STORE_UNDELIVERED, /* enriched.topic does not take the hits: as RETRY, though Postgres is well */
 };
 
 enum { STORE_REASON_MAX = 512 };
@@ -47,6 +50,8 @@ struct store_options {
     size_t max_open_sessions; /* a partition */
     bool commits_lazily;      /* batches, never claims or halts: a crash of the server may take the last ones
                                  back, whoever claims then reads them again */
+    /* Gets the new hits of each batch; NULL: nobody does. Borrowed; to be closed before the store. */
+    struct enriched *enriched;
 };
 
 struct store *store_new(struct uv_loop_s *loop, const struct store_options *options);

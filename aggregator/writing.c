@@ -22,6 +22,12 @@ static enum step_move query_if(struct writing *writing, bool is_needed,
 
 /* ---- Before the transaction ---- */
 
+static enum step_move reach_enriched(void *job)
+{
+    struct writing *writing = job;
+    return delivering_reach(&writing->delivering, writing->batch.batch);
+}
+
 static enum step_move add_agents(void *job)
 {
     struct writing *writing = job;
@@ -245,6 +251,12 @@ static enum step_move copy_hits(void *job)
                        cut_hits(writing->batch.batch, writing->pieces));
 }
 
+static enum step_move send_enriched(void *job)
+{
+    struct writing *writing = job;
+    return delivering_send(&writing->delivering, writing->batch.batch);
+}
+
 static enum step_move copy_closed(void *job)
 {
     struct writing *writing = job;
@@ -278,7 +290,7 @@ static enum step_move forget_next(void *job)
     return STEP_NEXT;
 }
 
-static enum step_move forget_more(void *job, const struct database_reply *reply)
+static enum step_move go_again(void *job, const struct database_reply *reply)
 {
     (void)job;
     (void)reply;
@@ -378,6 +390,12 @@ static enum step_move count_moved(void *job, const struct database_reply *reply)
                       writing->held.count);
 }
 
+static enum step_move confirm_enriched(void *job)
+{
+    struct writing *writing = job;
+    return delivering_confirm(&writing->delivering);
+}
+
 static enum step_move commit(void *job)
 {
     struct writing *writing = job;
@@ -395,6 +413,7 @@ static enum step_move read_commit(void *job, const struct database_reply *reply)
 }
 
 static const struct step write_steps[] = {
+    {"enriched_reach", reach_enriched, NULL},
     {"agents", add_agents, note_agents},
     {"days", make_days, note_days},
     {"days_ahead", make_days_ahead, note_days_ahead},
@@ -408,14 +427,16 @@ static const struct step write_steps[] = {
     {"stored_taken", ask_stored, read_stored},
     {"merge_finish", finish_merge, NULL},
     {"hits", copy_hits, NULL},
+    {"enriched_send", send_enriched, NULL},
     {"closed_sessions", copy_closed, NULL},
-    {"changes_forgotten", forget_next, forget_more},
+    {"changes_forgotten", forget_next, go_again},
     {"changes", copy_changes, NULL},
     {"sums", copy_sums, NULL},
     {"strays", copy_strays, NULL},
     {"rejects", copy_rejects, NULL},
     {"rejects_retried", delete_retried, count_retried},
     {"fence_move", move_fence, count_moved},
+    {"enriched_confirm", confirm_enriched, go_again},
     {"commit", commit, read_commit},
     {NULL, NULL, NULL},
 };
@@ -423,6 +444,7 @@ static const struct step write_steps[] = {
 static void on_done(void *job, const struct store_result *result, const struct outcome *failed)
 {
     struct writing *writing = job;
+    delivering_end(&writing->delivering);
     if (result->outcome == STORE_DONE)
         fence_note_moved(&writing->held, writing->batch.batch->next_offsets);
     if (failed != NULL && failed->is_day_missing)
@@ -445,6 +467,7 @@ void writing_init(struct writing *writing, struct steps *steps, const struct sto
 {
     *writing = (struct writing){.steps = steps, .options = options};
     days_init(&writing->days);
+    delivering_init(&writing->delivering, steps, options->enriched);
     writing->agents = known_new(AGENTS_MAX_KNOWN);
     arrays_init(&writing->arrays);
     buf_init_growing(&writing->scratch, 4096, SCRATCH_MAX_BYTES);

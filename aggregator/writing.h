@@ -7,14 +7,16 @@
  *   -> COPY of hits, closed sessions, changes, sums, strays, rejects -> fence move -> commit
  *
  * A step without anything to do sends nothing: a batch in health is nine statements. Owned by the store; loop
- * thread. The COMMIT is sent once: when its reply is lost, the partition's row knows. Failpoints, in the
- * order in which a batch passes them: after_fence_check, inside_copy (each piece sent), before_commit,
- * after_commit (its reply is there and not yet read). */
+ * thread. The COMMIT is sent once: when its reply is lost, the partition's row knows. What the steps of
+ * `enriched.topic` do is said in delivering.h. Failpoints, in the order in which a batch passes them:
+ * after_fence_check, inside_copy (each piece sent), enriched_sent, before_commit, after_commit (its reply is
+ * there and not yet read). */
 #ifndef AGGREGATOR_WRITING_H
 #define AGGREGATOR_WRITING_H
 
 #include "aggregator/agents.h"
 #include "aggregator/days.h"
+#include "aggregator/delivering.h"
 #include "aggregator/fence.h"
 #include "aggregator/steps.h"
 
@@ -23,6 +25,7 @@ struct writing {
     const struct store_options *options;
     struct days days;
     struct known *agents;
+    struct delivering delivering;
     uint64_t session;     /* that days and agents were learnt in */
     struct arrays arrays; /* of the statement under way */
     struct buf scratch;

@@ -159,11 +159,24 @@ static rd_kafka_t *new_without_signals(rd_kafka_conf_t *conf, char *reason, size
     return handle;
 }
 
+static rd_kafka_conf_t *make_conf(const char *brokers, const struct settings *settings, struct why *why)
+{
+    return kafka_conf_new(brokers, properties, sizeof(properties) / sizeof(properties[0]), settings, why);
+}
+
+enum status producer_check_settings(const char *brokers, const struct settings *settings, struct why *why)
+{
+    rd_kafka_conf_t *conf = make_conf(brokers, settings, why);
+    if (!conf)
+        return STATUS_MALFORMED;
+    rd_kafka_conf_destroy(conf);
+    return STATUS_OK;
+}
+
 static rd_kafka_t *open_handle(const struct producer_options *options, struct why *why)
 {
     char reason[256];
-    rd_kafka_conf_t *conf = kafka_conf_new(
-        options->brokers, properties, sizeof(properties) / sizeof(properties[0]), options->settings, why);
+    rd_kafka_conf_t *conf = make_conf(options->brokers, options->settings, why);
     if (!conf)
         return NULL;
     rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG);

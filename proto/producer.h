@@ -50,6 +50,9 @@ struct producer_place {
     uintptr_t ticket;
 };
 
+/* Whether librdkafka takes section [rdkafka]: at start, before anything is waited for. */
+enum status producer_check_settings(const char *brokers, const struct settings *settings,
+                                    struct why *why) MUST_CHECK;
 /* NULL and *why when librdkafka refuses a property; it connects by itself. */
 struct producer *producer_open(const struct producer_options *options, struct why *why);
 /* FULL: its queue is. TOO_BIG: more than message.max.bytes of [rdkafka]. UNAVAILABLE: anything else; on_fatal

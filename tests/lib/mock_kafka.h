@@ -7,7 +7,7 @@
 #ifndef TESTS_LIB_MOCK_KAFKA_H
 #define TESTS_LIB_MOCK_KAFKA_H
 
-#include <stdbool.h>
+#include "base/slice.h"
 
 struct rd_kafka_mock_cluster_s;
 struct settings;
@@ -29,5 +29,12 @@ void mock_kafka_produce(struct mock_kafka *kafka, int partition, const char *val
 void mock_kafka_produce_control(struct mock_kafka *kafka, int partition, const char *value);
 /* Until all is delivered. */
 void mock_kafka_flush(struct mock_kafka *kafka);
+
+/* Another topic. */
+void mock_kafka_add_topic(struct mock_kafka *kafka, const char *topic, int partition_count);
+/* Gives every record that a topic of one broker has now; returns how many. */
+typedef void mock_kafka_take_fn(void *context, int partition, slice key, slice value);
+size_t mock_kafka_read(struct mock_kafka *kafka, const char *topic, int partition_count,
+                       mock_kafka_take_fn *take, void *context);
 
 #endif

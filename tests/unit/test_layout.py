@@ -12,6 +12,7 @@ FOREIGN = {
         "aggregator/aggregator_inside.h",
         "aggregator/backfill.c",
         "aggregator/database.c",
+        "aggregator/enriched.c",
         "aggregator/feed.c",
         "aggregator/feed_client.c",
         "aggregator/fetcher.c",

@@ -32,7 +32,7 @@ static enum status run(struct store_bench *bench, struct retry_report *report, s
     struct settings *settings =
         settings_new(configuration_rows, configuration_row_count, &configuration, "rdkafka");
     configuration.postgres_conninfo = bench->conninfo;
-    enum status status = retry_run(&configuration, report, why);
+    enum status status = retry_run(&configuration, settings, report, why);
     settings_free(&settings);
     return status;
 }
