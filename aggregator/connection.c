@@ -61,8 +61,9 @@ static enum status status_of(const char *sqlstate)
         const char *prefix;
         enum status status;
     } table[] = {
-        {"42501", STATUS_DENIED},   {"08", STATUS_UNAVAILABLE},    {"40", STATUS_UNAVAILABLE},
-        {"53", STATUS_UNAVAILABLE}, {"55P03", STATUS_UNAVAILABLE}, {"57", STATUS_UNAVAILABLE},
+        {"42501", STATUS_DENIED},   {"40", STATUS_AGAIN},          {"55P03", STATUS_AGAIN},
+        {"08", STATUS_UNAVAILABLE}, {"25006", STATUS_UNAVAILABLE}, {"53", STATUS_UNAVAILABLE},
+        {"57", STATUS_UNAVAILABLE},
     };
     for (size_t i = 0; sqlstate != NULL && i < sizeof table / sizeof table[0]; i++)
         if (strncmp(sqlstate, table[i].prefix, strlen(table[i].prefix)) == 0)

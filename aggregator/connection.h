@@ -26,8 +26,8 @@ void connection_parameters_init(struct connection_parameters *out, const char *c
  * refused; CONFLICT: a server too old. */
 enum status connection_open(const char *conninfo, struct pg_conn **conn, struct why *why) MUST_CHECK;
 
-/* What a failed statement means for who waits at a terminal: UNAVAILABLE: it may pass by itself; DENIED: a
- * right is missing; else CONFLICT. Says "<what>: <message> (as role …)" in *why. */
+/* What a failed statement means for who waits at a terminal: AGAIN: others were in its way, such as a lock;
+ * UNAVAILABLE: it may pass by itself; DENIED: a right is missing; else CONFLICT. Says "<what>: <message> (as role …)" in *why. */
 enum status connection_explain(struct pg_conn *conn, const struct pg_result *result, const char *what,
                                struct why *why);
 

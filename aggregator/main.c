@@ -3,8 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include "aggregator/backfill.h"
+#include "aggregator/backoff.h"
 #include "aggregator/configuration.h"
 #include "aggregator/forget.h"
 #include "aggregator/locate.h"
@@ -12,8 +14,12 @@
 #include "aggregator/resume.h"
 #include "aggregator/retry.h"
 #include "aggregator/service.h"
+#include "base/clock.h"
 #include "base/program.h"
 #include "proto/partition.h"
+
+/* Of `migrate`, when a table is locked. */
+enum { LOCKED_MIN_MS = 1000, LOCKED_MAX_MS = 10 * 1000, LOCKED_PATIENCE_MS = 10 * 60 * 1000 };
 
 static int complain(const char *reason, int exit_code)
 {
@@ -24,6 +30,8 @@ static int complain(const char *reason, int exit_code)
 static int exit_code_of(enum status status)
 {
     switch (status) {
+    case STATUS_AGAIN:
+        return EX_TEMPFAIL;
     case STATUS_UNAVAILABLE:
         return EX_UNAVAILABLE;
     case STATUS_DENIED:
@@ -33,6 +41,21 @@ static int exit_code_of(enum status status)
     }
 }
 
+/* Hits wait behind each try, so they are given time between two. */
+static enum status migrate_patiently(const char *conninfo, struct migrate_report *report, struct why *why)
+{
+    struct backoff backoff = {.min_ms = LOCKED_MIN_MS, .max_ms = LOCKED_MAX_MS};
+    mono_ms give_up_at = {mono_now().ms + LOCKED_PATIENCE_MS};
+    enum status status;
+    while ((status = migrate_run(conninfo, report, why)) == STATUS_AGAIN && mono_now().ms < give_up_at.ms) {
+        int64_t wait_ms = backoff_next(&backoff);
+        fprintf(stderr, "footfall-aggregator: %s; it is tried again in %lld ms\n", why->text,
+                (long long)wait_ms);
+        usleep((useconds_t)wait_ms * 1000);
+    }
+    return status;
+}
+
 static int run_migrate(const struct configuration *configuration, const struct program_call *call)
 {
     struct migrate_report report;
@@ -40,7 +63,7 @@ static int run_migrate(const struct configuration *configuration, const struct p
     if (call->argument_count > 0)
         return complain("migrate takes no arguments", EX_USAGE);
     bool has_owner = configuration->postgres_owner_conninfo[0] != '\0';
-    enum status status = migrate_run(
+    enum status status = migrate_patiently(
         has_owner ? configuration->postgres_owner_conninfo : configuration->postgres_conninfo, &report, &why);
     if (status != STATUS_OK)
         return complain(why.text, exit_code_of(status));

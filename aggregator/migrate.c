@@ -51,10 +51,11 @@ static enum status run_sql(PGconn *conn, const char *sql, const char *what, PGre
     enum status status = connection_ask(conn, &question, result, &said);
     if (status == STATUS_OK)
         return STATUS_OK;
-    const char *mend =
-        status == STATUS_DENIED
-            ? ": run `footfall-aggregator migrate` with postgres.owner_conninfo of a role that may"
-            : "";
+    const char *mend = "";
+    if (status == STATUS_DENIED)
+        mend = ": run `footfall-aggregator migrate` with postgres.owner_conninfo of a role that may";
+    else if (status == STATUS_AGAIN)
+        mend = ": somebody keeps a table locked, pg_stat_activity says who";
     return why_say(why, status, "%s%s", said.text, mend);
 }
 
@@ -98,12 +99,13 @@ static enum status refuse_newer(const struct versions *versions, struct why *why
                    versions->newest, known);
 }
 
-static bool is_pending(const struct versions *versions)
+/* The first file that is not in the database; migration_count: there is none. */
+static size_t find_pending(const struct versions *versions)
 {
-    for (size_t i = 0; i < migration_count; i++)
-        if (!versions->is_applied[i])
-            return true;
-    return false;
+    size_t at = 0;
+    while (at < migration_count && versions->is_applied[at])
+        at++;
+    return at;
 }
 
 static enum status refuse_foreign(PGconn *conn, struct why *why)
@@ -121,22 +123,20 @@ static enum status refuse_foreign(PGconn *conn, struct why *why)
     return status;
 }
 
-static enum status apply(PGconn *conn, const struct versions *versions, struct why *why)
+static enum status apply(PGconn *conn, struct versions *versions, size_t at, struct why *why)
 {
-    for (size_t i = 0; i < migration_count; i++) {
-        if (versions->is_applied[i])
-            continue;
-        char what[96];
-        snprintf(what, sizeof what, "migration %s does not apply", migrations[i].name);
-        enum status status = run_sql(conn, migrations[i].sql, what, NULL, why);
-        if (status != STATUS_OK)
-            return status;
-    }
-    return run_sql(conn, "SELECT footfall.grant_rights()", "cannot grant the rights of the roles", NULL, why);
+    char what[96];
+    snprintf(what, sizeof what, "migration %s does not apply", migrations[at].name);
+    enum status status = run_sql(conn, migrations[at].sql, what, NULL, why);
+    versions->is_applied[at] = true;
+    if (status == STATUS_OK && find_pending(versions) == migration_count)
+        status = run_sql(conn, "SELECT footfall.grant_rights()", "cannot grant the rights of the roles", NULL,
+                         why);
+    return status;
 }
 
 /* Under the lock, where another process may just have done it all. */
-static enum status apply_pending(PGconn *conn, struct why *why)
+static enum status apply_next(PGconn *conn, bool *is_done, struct why *why)
 {
     enum status status = run_sql(conn, begin, "cannot take the lock of migrations", NULL, why);
     struct versions versions;
@@ -146,10 +146,23 @@ static enum status apply_pending(PGconn *conn, struct why *why)
         status = refuse_newer(&versions, why);
     if (status == STATUS_OK && versions.newest == 0)
         status = refuse_foreign(conn, why);
-    if (status == STATUS_OK && is_pending(&versions))
-        status = apply(conn, &versions, why);
+    if (status != STATUS_OK)
+        return status;
+    size_t at = find_pending(&versions);
+    *is_done = at == migration_count;
+    if (!*is_done)
+        status = apply(conn, &versions, at, why);
     if (status == STATUS_OK)
-        status = run_sql(conn, "COMMIT", "cannot commit the migrations", NULL, why);
+        status = run_sql(conn, "COMMIT", "cannot commit a migration", NULL, why);
+    return status;
+}
+
+static enum status apply_pending(PGconn *conn, struct why *why)
+{
+    enum status status = STATUS_OK;
+    bool is_done = false;
+    while (status == STATUS_OK && !is_done)
+        status = apply_next(conn, &is_done, why);
     return status;
 }
 
@@ -161,7 +174,7 @@ static enum status migrate(PGconn *conn, struct migrate_report *report, struct w
         status = find_out_versions(conn, &versions, why);
     if (status == STATUS_OK)
         status = refuse_newer(&versions, why);
-    if (status == STATUS_OK && is_pending(&versions))
+    if (status == STATUS_OK && find_pending(&versions) < migration_count)
         status = apply_pending(conn, why);
     if (status == STATUS_OK)
         *report = (struct migrate_report){versions.newest, migrations[migration_count - 1].version};

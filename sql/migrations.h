@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * migrations: the numbered SQL files of sql/migrations, built into the program.
  *
+ * Hits flow while a file is applied, and programs of the version before go on afterwards, so a file only adds.
+ * One that alters tables which batches write begins with LOCK TABLE footfall.partitions IN EXCLUSIVE MODE,
+ * where batches begin too: so neither waits for the other in a circle. What takes long is a file of its own
+ * that locks nothing.
+ *
  * The C side is written by embed.cmake from the .sql files at build time, so that an installed program never
  * looks for them on disk. Constant data, ascending by version; no code, any thread. */
 #ifndef SQL_MIGRATIONS_H

@@ -247,8 +247,14 @@ def test_the_settings_of_places_are_taken(tmp_path):
     subprocess.run([BUILD / "bin/footfall-aggregator", "--config", settings, "--check-config"], check=True)
 
 
+def test_the_hosts_of_postgres_are_taken(tmp_path):
+    settings = tmp_path / "aggregator.conf"
+    settings.write_text(next(block.text for block in blocks(OPERATIONS) if "host=db1,db2" in block.text))
+    subprocess.run([BUILD / "bin/footfall-aggregator", "--config", settings, "--check-config"], check=True)
+
+
 def test_every_block_has_its_test():
     """Those of docs/cutover.md are in test_cutover.py."""
     assert {block.language for block in blocks(README)} <= {"sh", "ini", "sql", "nginx", "html"}
     assert [block.language for block in blocks(OPERATIONS)] == [
-        "sh", "ini", "sql", "ini", "ini", "sh", "sql", "sql", "sql", "sh", "sql", "sql", "sh"]
+        "sh", "ini", "sql", "ini", "ini", "sql", "sh", "ini", "sql", "sql", "sql", "sh", "sql", "sql", "sh"]

@@ -120,8 +120,8 @@ class Collector(Ours):
 
 
 class Aggregator(Ours):
-    def __init__(self, folder, kafka, topic, database, failpoint="", env=None, **settings):
-        super().__init__(folder, "footfall-aggregator", {
+    def __init__(self, folder, kafka, topic, database, failpoint="", env=None, program="footfall-aggregator", **settings):
+        super().__init__(folder, program, {
             "kafka.brokers": kafka.brokers, "kafka.topic": topic.name, "postgres.conninfo": database.conninfo,
             "sessions.lateness": "1s", "rdkafka.session.timeout.ms": "6000",
             **{key.replace("__", "."): value for key, value in settings.items()}}, failpoint, env)

@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "sql/migrations.h"
 #include "tests/lib/postgres.h"
 
@@ -197,15 +198,36 @@ static void a_newer_schema_is_refused(void **state)
     assert_non_null(strstr(bench->why.text, "9999"));
 }
 
-static void a_failing_file_leaves_nothing(void **state)
+static void a_failing_file_leaves_those_before_it(void **state)
 {
     struct bench *bench = *state;
     postgres_do(
         bench->conn,
         "CREATE SCHEMA footfall; CREATE FUNCTION footfall.grant_rights() RETURNS void LANGUAGE sql AS ''");
     assert_int_equal(migrate(bench), STATUS_CONFLICT);
-    assert_non_null(strstr(bench->why.text, "does not apply"));
-    assert_ask(bench, "SELECT to_regclass('processed_events') IS NULL", "t");
+    assert_non_null(strstr(bench->why.text, "0004_roles does not apply"));
+    assert_ask(bench, "SELECT max(version) FROM footfall.migrations", "3");
+    postgres_do(bench->conn, "DROP FUNCTION footfall.grant_rights()");
+    assert_int_equal(migrate(bench), STATUS_OK);
+    assert_int_equal(bench->report.from_version, 3);
+}
+
+/* 0007 alters a table that somebody reads. Nobody waits behind it for longer than its two seconds. */
+static void a_lock_that_is_not_to_be_had_is_worth_trying_again(void **state)
+{
+    struct bench *bench = *state;
+    postgres_do(bench->conn, "SELECT 1");
+    PQclear(PQexec(bench->conn, migrations[0].sql));
+    postgres_do(bench->conn, "BEGIN; LOCK TABLE footfall.partitions IN ACCESS SHARE MODE");
+    mono_ms begun = mono_now();
+    assert_int_equal(migrate(bench), STATUS_AGAIN);
+    assert_true(mono_now().ms - begun.ms >= 2000);
+    assert_non_null(strstr(bench->why.text, "0007_halts does not apply"));
+    assert_non_null(strstr(bench->why.text, "pg_stat_activity"));
+    postgres_do(bench->conn, "COMMIT");
+    assert_ask(bench, "SELECT max(version) FROM footfall.migrations", "6");
+    assert_int_equal(migrate(bench), STATUS_OK);
+    assert_int_equal(bench->report.from_version, 6);
 }
 
 static void nobody_there_is_worth_trying_again(void **state)
@@ -332,14 +354,23 @@ static void days_are_made_once_each(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(files_stand_in_order), TEST(an_empty_database_gets_everything),
-        TEST(each_file_records_itself),         TEST(the_second_run_changes_nothing),
-        TEST(only_what_is_pending_is_applied),  TEST(processes_may_migrate_at_once),
-        TEST(processes_may_make_days_at_once),  TEST(foreign_tables_are_refused_with_the_mend),
-        TEST(all_foreign_tables_are_named),     TEST(a_newer_schema_is_refused),
-        TEST(a_failing_file_leaves_nothing),    TEST(nobody_there_is_worth_trying_again),
-        TEST(a_role_that_may_not_is_told_so),   TEST(roles_may_what_they_need_and_no_more),
-        TEST(every_relation_has_its_rights),    TEST(days_are_made_once_each),
+        cmocka_unit_test(files_stand_in_order),
+        TEST(an_empty_database_gets_everything),
+        TEST(each_file_records_itself),
+        TEST(the_second_run_changes_nothing),
+        TEST(only_what_is_pending_is_applied),
+        TEST(processes_may_migrate_at_once),
+        TEST(processes_may_make_days_at_once),
+        TEST(foreign_tables_are_refused_with_the_mend),
+        TEST(all_foreign_tables_are_named),
+        TEST(a_newer_schema_is_refused),
+        TEST(a_failing_file_leaves_those_before_it),
+        TEST(nobody_there_is_worth_trying_again),
+        TEST(a_lock_that_is_not_to_be_had_is_worth_trying_again),
+        TEST(a_role_that_may_not_is_told_so),
+        TEST(roles_may_what_they_need_and_no_more),
+        TEST(every_relation_has_its_rights),
+        TEST(days_are_made_once_each),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
