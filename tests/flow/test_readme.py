@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """README.md and docs/operations.md are followed as they stand, up to the first hits in the database: on a Kafka with access
 control and with the roles that they make, so that these are known to be enough. What they name must exist."""
+import json
 import re
 import shlex
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 
 from bench.documents import Machine, blocks
 from bench.footfall import BUILD
+from bench.topics import Topic
 from conftest import TOP
 from servers import Kafka, Postgres, Server, fetch, fetch_metrics, free_ports, wait_until
 from shop import Shop
@@ -85,7 +87,7 @@ def followed(machine):
         if "./deploy/quickstart" in block.text:
             commands = [line.split()[0] for line in block.text.splitlines()]
             assert commands == ["./deploy/quickstart", "./tests/run"]  # the one has its own test, the other runs this
-        elif block.language in ("nginx", "html"):
+        elif block.language in ("nginx", "html", "json"):
             kept[block.language] = block.text
         else:
             machine.follow(block)
@@ -96,7 +98,9 @@ def followed(machine):
 def operated(machine, followed, guarded):
     """And what docs/operations.md says before anything starts: rights on Kafka, and the log-in."""
     found = blocks(OPERATIONS)
-    machine.sh(next(block.text for block in found if "kafka-acls.sh" in block.text))
+    for block in found:
+        if "kafka-acls.sh" in block.text:
+            machine.sh(block.text)
     login = next(block.text for block in found if block.text.startswith("[rdkafka]"))
     for name, secret in SECRETS.items():
         file = machine.root / "etc/footfall" / f"{name.removeprefix('footfall-')}.conf"
@@ -109,7 +113,7 @@ def site(machine, followed, operated):
     """Collector, aggregator, and the nginx of the README in front of a page with its line in it."""
     port, beacons = free_ports(2)
     collector = Started(machine, "footfall-collector", **{"http.listen": f"127.0.0.1:{beacons}"})
-    aggregator = Started(machine, "footfall-aggregator", **{"sessions.lateness": "1s"})
+    aggregator = Started(machine, "footfall-aggregator", **{"sessions.lateness": "1s", "enriched.topic": "processed_events"})
     shop = Shop(machine.root.parent / "nginx", port)
     shop.configure(beacons, machine.names["/run/footfall/mirror.sock"])  # puts the snippets there, for these ports
     shop.configuration.write_text("pid nginx.pid; events { }\n" + nginx_here(machine, shop, followed["nginx"]))
@@ -160,6 +164,16 @@ def test_hits_arrive_on_both_ways_and_a_reader_sees_them(site, machine):
     assert machine.sql("SELECT source, host, url FROM processed_events ORDER BY 1").splitlines() == [
         "beacon|www.example.com|https://www.example.com/beacon", "mirror|www.example.com|http://www.example.com/"]
     assert machine.sql("SELECT hits FROM report_hits_by_host_and_date", user="footfall_look") == "2"
+
+
+def test_other_readers_get_what_the_readme_shows(site, guarded, followed):
+    messages = Topic(guarded, "processed_events").read()
+    assert len(messages) == 2
+    shown = json.loads(followed["json"])
+    for each in messages:
+        value = json.loads(each.value)
+        assert list(value) == list(shown) and len(value["event_timestamp"]) == len(shown["event_timestamp"])
+    assert list(json.loads(shown["geodata"])) == ["country", "state", "city"]
 
 
 def test_what_the_documents_call_metrics_and_roles_exist(site, machine):
@@ -255,6 +269,6 @@ def test_the_hosts_of_postgres_are_taken(tmp_path):
 
 def test_every_block_has_its_test():
     """Those of docs/cutover.md are in test_cutover.py."""
-    assert {block.language for block in blocks(README)} <= {"sh", "ini", "sql", "nginx", "html"}
+    assert {block.language for block in blocks(README)} <= {"sh", "ini", "sql", "nginx", "html", "json"}
     assert [block.language for block in blocks(OPERATIONS)] == [
-        "sh", "ini", "sql", "ini", "ini", "sql", "sh", "ini", "sql", "sql", "sql", "sh", "sql", "sql", "sh"]
+        "sh", "ini", "sql", "ini", "ini", "sql", "sh", "ini", "sql", "sql", "sh", "sql", "sh", "sql", "sql", "sh"]
