@@ -15,6 +15,12 @@ struct known {
     int64_t *slots;
 };
 
+static void empty_slots(struct known *known)
+{
+    for (size_t i = 0; i <= known->mask; i++)
+        known->slots[i] = EMPTY;
+}
+
 struct known *known_new(size_t max_count)
 {
     struct known *known = must_calloc(1, sizeof *known);
@@ -24,7 +30,7 @@ struct known *known_new(size_t max_count)
     known->max_count = max_count;
     known->mask = slot_count - 1;
     known->slots = must_malloc(slot_count * sizeof *known->slots);
-    known_clear(known);
+    empty_slots(known);
     return known;
 }
 
@@ -64,7 +70,7 @@ void known_add(struct known *known, int64_t number)
 
 void known_clear(struct known *known)
 {
-    for (size_t at = 0; at <= known->mask; at++)
-        known->slots[at] = EMPTY;
+    if (known->count > 0)
+        empty_slots(known);
     known->count = 0;
 }
