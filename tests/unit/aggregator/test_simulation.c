@@ -1,433 +1,211 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The whole of dedup, sessions, strays and fence in one simulated world: a log with replays and strays, a
- * transactional store, and workers that claim from each other, crash in every step of a batch, lose the reply
- * to a COMMIT and go on as zombies. Whatever happens, each hit is stored once and the sessions are those of
- * the set of hits. */
+ * Exactly once and exact sessions, in simulated worlds.
+ *
+ * A world is made from a number: a log of three partitions with replays, strays, skipped and lost numbers
+ * (sim_topic); a Postgres whose transactions overlap, with row locks and READ COMMITTED (sim_postgres); and
+ * three workers (sim_worker), which run the program's own store, claims, fence, received sets, audit, merge and
+ * sessions, statement by statement, in any interleaving. Connections break before a statement arrives or
+ * after it was carried out, at COMMIT most of all; backends outlive their clients and keep their locks;
+ * workers die, stand still and go on when others have their partitions; the group gives partitions around at
+ * any moment, and tells each worker when it likes; answers are read late. The server crashes (and loses what
+ * synchronous_commit = off may lose), fails over to a standby that lacks the last commits, is restored to any
+ * earlier moment, moves behind a pooler that keeps connections alive; a person moves an offset back by hand.
+ * Then the world comes to rest, and everything must be as if nothing had happened (sim_checks, which looks at
+ * each commit, too).
+ *
+ * The program's SQL is read, not run: the columns that the fence compares, its lock and the take-back are
+ * taken from the statements' text, the rest of their meaning is written down in sim_claims.c and
+ * sim_batches.c. That Postgres means the same is for the tests with a real server (test_writing*,
+ * test_claiming, tests/flow). Not here: places, rejects, halts, folds, days, and aggregator.c itself.
+ *
+ *   test_simulation                 5,000 worlds, and the mutants
+ *   test_simulation --long          100,000 worlds; so does FOOTFALL_TEST_LONG
+ *   test_simulation NUMBER [MUTANT] one world, with a trace of what happens on stderr */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <cmocka.h>
 
-#include "proto/partition.h"
-#include "tests/lib/sessions_model.h"
-#include "tests/unit/aggregator/simulated_store.h"
+#include "tests/unit/aggregator/sim_trace.h"
+#include "tests/unit/aggregator/sim_world.h"
 
-enum {
-    SEEDS = 500,
-    WORKERS = 3,
-    BOOTS = 3,
-    HITS = 300,
-    STEPS = 150,
-    GAP_MS = 300000,
-    LATENESS_MS = 15000,
-    BASE_MS = 1700000000,
-    SPREAD_STEPS = 40,
-    QUIET_MS = 60000,
-};
+enum { WORLDS = 5000, LONG_WORLDS = 100000, MUTANT_WORLDS = 1000 };
 
-struct message {
-    size_t hit; /* number of the distinct hit */
-    bool has_stream;
-    struct hit_stream stream;
-    int64_t seq;
-    struct session part;
-};
+static uint64_t wanted_worlds = WORLDS;
 
-struct log {
-    size_t count;
-    struct message messages[SIM_MAX_HITS];
-};
-
-struct worker {
-    struct claim *claims[SIM_PARTITIONS]; /* NULL: not its own, as far as it knows */
-};
-
-/* Where a batch is interrupted. */
-enum crash {
-    CRASH_NEVER,
-    CRASH_AFTER_FENCE,
-    CRASH_AFTER_SETS,
-    CRASH_BEFORE_WRITING,
-    CRASH_BEFORE_COMMIT,
-    LOST_REPLY
-};
-
-struct counts { /* what happened, so that the test can see that it tested something */
-    size_t committed, fenced, crashed, lost_replies, duplicates, strays, taken_back, forgotten_claims;
-};
-
-static struct world {
-    struct choice choice;
-    struct sim_store store;
-    struct log logs[SIM_PARTITIONS];
-    struct sessions_model expected;
-    struct worker workers[WORKERS];
-    size_t max_open;
-    wall_ms wall;
-    mono_ms mono;
-} world;
-
-static struct batch *batch;
-static struct merge *merge;
-static struct counts counts;
-static uint64_t seed_under_way;
+static void run_worlds(uint64_t count, const struct mutant *mutant)
+{
+    world_set_up(mutant);
+    for (uint64_t seed = 1; seed <= count; seed++)
+        world_run(seed);
+    world_tear_down();
+}
 
 static void on_abort(int signal)
 {
     (void)signal;
-    fprintf(stderr, "the seed was %llu\n", (unsigned long long)seed_under_way);
+    fprintf(stderr, "in world %llu: give the number as an argument to see what happens there\n",
+            (unsigned long long)trace_kept->seed);
 }
 
-static uint64_t below(uint64_t limit)
+/* What was to go wrong did: the worlds test something. */
+static void check_counts(const struct world_counts *counts)
 {
-    return choice_below(&world.choice, limit);
-}
-
-/* ---- The log ---- */
-
-static int home_of(const struct session *part)
-{
-    char key[PARTITION_KEY_MAX];
-    size_t len = partition_key_write(part->host, part->ip, key);
-    return partition_of_key((slice){key, len}, SIM_PARTITIONS);
-}
-
-static struct message random_message(size_t number, int64_t next_seqs[BOOTS][SIM_PARTITIONS])
-{
-    struct message message = {.hit = number,
-                              .has_stream = below(5) > 0,
-                              .part = random_part(&world.choice, (wall_ms){BASE_MS}, SPREAD_STEPS)};
-    message.part.last = message.part.start;
-    message.part.events = 1;
-    message.part.bot_events = (int64_t)below(2);
-    message.part.exit_url = message.part.entry_url;
-    if (message.has_stream) {
-        uint8_t boot = (uint8_t)below(BOOTS);
-        int home = home_of(&message.part);
-        message.stream = (struct hit_stream){.boot.bytes = {boot}, .partition = home};
-        message.seq = ++next_seqs[boot][home];
-    }
-    return message;
-}
-
-/* Our collectors key by visitor and may say a thing twice; others put hits anywhere. */
-static void make_logs(void)
-{
-    static struct message messages[2 * HITS];
-    int64_t next_seqs[BOOTS][SIM_PARTITIONS] = {{0}};
-    size_t count = 0;
-    for (size_t i = 0; i < HITS; i++) {
-        struct message message = random_message(i, next_seqs);
-        model_add(&world.expected, &message.part, (mono_ms){0});
-        messages[count++] = message;
-        if (message.has_stream && below(8) == 0)
-            messages[count++] = message;
-    }
-    choice_shuffle(&world.choice, messages, count, sizeof *messages);
-    for (size_t i = 0; i < count; i++) {
-        size_t partition =
-            messages[i].has_stream ? (size_t)messages[i].stream.partition : below(SIM_PARTITIONS);
-        struct log *log = &world.logs[partition];
-        log->messages[log->count++] = messages[i];
-    }
-}
-
-/* ---- Workers ---- */
-
-static void forget(struct worker *worker, int partition)
-{
-    claim_free(&worker->claims[partition]);
-    counts.forgotten_claims++;
-}
-
-static void claim(struct worker *worker, int partition)
-{
-    uuid owner = {{0}};
-    for (size_t i = 0; i < sizeof owner.bytes; i++)
-        owner.bytes[i] = (uint8_t)below(256);
-    claim_free(&worker->claims[partition]);
-    worker->claims[partition] = sim_claim(&world.store, partition, owner, world.max_open, world.mono);
-}
-
-static size_t gather_claims(const struct worker *worker, struct claim **claims)
-{
-    size_t count = 0;
-    for (int i = 0; i < SIM_PARTITIONS; i++)
-        if (worker->claims[i] != NULL)
-            claims[count++] = worker->claims[i];
-    return count;
-}
-
-static void add_message(int partition, int64_t offset)
-{
-    const struct message *message = &world.logs[partition].messages[offset];
-    const struct session *part = &message->part;
-    struct batch_position at = {.partition = partition, .offset = offset, .written = part->start};
-    struct hit hit = {.url = part->entry_url,
-                      .referrer = part->referrer,
-                      .ip = part->ip,
-                      .host = part->host,
-                      .event_time = part->start,
-                      .has_stream = message->has_stream,
-                      .stream = message->stream,
-                      .seq = message->seq,
-                      .flags = part->bot_events > 0 ? HIT_FLAG_BOT_AGENT : 0};
-    struct place place = {
-        .country = part->country, .state = part->state, .city = part->city, .geodata = SLICE("{}")};
-    batch_add_hit(batch, &at, &hit, &place);
-}
-
-static void read_messages(const struct claim *of)
-{
-    int64_t offset = of->next_offset < 0 ? 0 : of->next_offset;
-    int64_t end = (int64_t)world.logs[of->partition].count;
-    for (uint64_t i = below(40); i > 0 && offset < end; i--)
-        add_message(of->partition, offset++);
-}
-
-/* ---- A batch's transaction ---- */
-
-static bool check_fence(struct worker *worker, struct claim *const *claims, size_t claim_count)
-{
-    bool is_held = true;
-    for (size_t i = 0; i < claim_count; i++) {
-        if (sim_holds(&world.store, claims[i]))
-            continue;
-        forget(worker, claims[i]->partition);
-        is_held = false;
-    }
-    counts.fenced += !is_held;
-    return is_held;
-}
-
-static void receive_hits(struct claim *const *claims, size_t claim_count)
-{
-    int partition;
-    sim_load_streams(&world.store, claims, batch);
-    MUST(merge_start(merge, batch, claims, claim_count, &partition) == STATUS_OK);
-    for (size_t i = 0; i < claim_count; i++)
-        sim_save_streams(&world.store, claims[i]);
-}
-
-static size_t count_deleted(const struct sim_table *table)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < table->committed; i++)
-        count += table->rows[i].is_deleted;
-    return count;
-}
-
-static void merge_sessions(struct claim *const *claims, size_t claim_count)
-{
-    int64_t quiet_ms[SIM_PARTITIONS];
-    for (int i = 0; i < SIM_PARTITIONS; i++)
-        quiet_ms[i] = batch->next_offsets[i] == -1 ? QUIET_MS : -1;
-    for (size_t i = 0; i < claim_count; i++)
-        sim_take_strays(&world.store, claims[i], merge);
-    sim_take_stored(&world.store, merge);
-    struct merge_time time = {.wall = world.wall, .mono = world.mono, .quiet_ms = quiet_ms};
-    merge_finish(merge, &time);
-    counts.strays += count_deleted(&world.store.strays);
-    counts.taken_back += count_deleted(&world.store.sessions);
-    counts.duplicates += merge_output(merge)->duplicate_count;
-}
-
-static int64_t offset_after(const struct claim *of)
-{
-    int64_t next = batch->next_offsets[of->partition];
-    return next == -1 ? of->next_offset : next;
-}
-
-static void write_rows(struct claim *const *claims, size_t claim_count)
-{
-    sim_write_output(&world.store, merge_output(merge));
-    sim_write_hits(&world.store, batch);
-    for (size_t i = 0; i < claim_count; i++) {
-        int64_t before;
-        if (merge_forgets(merge, claims[i]->partition, &before))
-            sim_forget_changes(&world.store, claims[i]->partition, before);
-        sim_move(&world.store, claims[i], offset_after(claims[i]));
-    }
-}
-
-/* True when it was committed and the worker knows it. */
-static bool run_transaction(struct claim *const *claims, size_t claim_count, enum crash crash)
-{
-    if (crash == CRASH_AFTER_FENCE)
-        return false;
-    receive_hits(claims, claim_count);
-    if (crash == CRASH_AFTER_SETS)
-        return false;
-    merge_sessions(claims, claim_count);
-    if (crash == CRASH_BEFORE_WRITING)
-        return false;
-    write_rows(claims, claim_count);
-    if (crash == CRASH_BEFORE_COMMIT)
-        return false;
-    sim_commit(&world.store);
-    counts.committed++;
-    return crash != LOST_REPLY;
-}
-
-static void write_batch(struct worker *worker, enum crash crash)
-{
-    struct claim *claims[SIM_PARTITIONS];
-    size_t claim_count = gather_claims(worker, claims);
-    if (claim_count == 0)
-        return;
-    batch_clear(batch);
-    for (size_t i = 0; i < claim_count; i++)
-        read_messages(claims[i]);
-    if (!check_fence(worker, claims, claim_count))
-        return;
-    if (run_transaction(claims, claim_count, crash)) {
-        for (size_t i = 0; i < claim_count; i++) {
-            claims[i]->next_offset = offset_after(claims[i]);
-            claims[i]->version++;
-        }
-        return;
-    }
-    sim_abort(&world.store); /* nothing is left to abort after a lost reply */
-    for (size_t i = 0; i < claim_count; i++)
-        forget(worker, claims[i]->partition);
-    counts.crashed += crash != LOST_REPLY;
-    counts.lost_replies += crash == LOST_REPLY;
-}
-
-/* ---- What must hold ---- */
-
-static void check_hits(void)
-{
-    static size_t times[HITS];
-    memset(times, 0, sizeof times);
-    MUST(world.store.hit_count == HITS);
-    for (size_t i = 0; i < world.store.hit_count; i++) {
-        const struct batch_position *at = &world.store.hits[i];
-        times[world.logs[at->partition].messages[at->offset].hit]++;
-    }
-    for (size_t i = 0; i < HITS; i++)
-        MUST(times[i] == 1);
-}
-
-/* Stored and open sessions together are those of the set of hits. */
-static void check_sessions(void)
-{
-    static struct session expected[MODEL_MAX], found[MODEL_MAX];
-    size_t count = 0;
-    for (size_t i = 0; i < world.store.sessions.count; i++)
-        found[count++] = world.store.sessions.rows[i].value;
-    for (int partition = 0; partition < SIM_PARTITIONS; partition++) {
-        size_t cursor = 0;
-        while (sessions_next(world.workers[0].claims[partition]->sessions, &cursor, &found[count]))
-            count++;
-    }
-    MUST(count == world.expected.count);
-    for (size_t i = 0; i < count; i++)
-        expected[i] = world.expected.open[i].value;
-    qsort(expected, count, sizeof *expected, session_order);
-    qsort(found, count, sizeof *found, session_order);
-    for (size_t i = 0; i < count; i++)
-        MUST(session_is_same(&expected[i], &found[i]));
-}
-
-static bool is_read_to_the_end(void)
-{
-    for (int i = 0; i < SIM_PARTITIONS; i++)
-        if (world.logs[i].count > 0 && world.store.partitions[i].next_offset < (int64_t)world.logs[i].count)
-            return false;
-    return world.store.strays.count == 0;
-}
-
-static size_t count_open(void)
-{
-    size_t count = 0;
-    for (int i = 0; i < SIM_PARTITIONS; i++)
-        count += sessions_count(world.workers[0].claims[i]->sessions);
-    return count;
-}
-
-/* One worker goes on alone, in peace. */
-static void finish(void)
-{
-    struct worker *last = &world.workers[0];
-    for (int i = 0; i < SIM_PARTITIONS; i++)
-        claim(last, i);
-    for (int round = 0; !is_read_to_the_end(); round++) {
-        MUST(round < 1000);
-        write_batch(last, CRASH_NEVER);
-    }
-    check_hits();
-    check_sessions();
-    for (int round = 0; count_open() > 0; round++) {
-        MUST(round < 1000);
-        world.mono.ms += 10000;
-        write_batch(last, CRASH_NEVER);
-    }
-    check_sessions();
-    for (int i = 0; i < SIM_PARTITIONS; i++)
-        claim(last, i); /* what is stored as changes says the same */
-    MUST(count_open() == 0);
-}
-
-/* ---- The life ---- */
-
-static void step(void)
-{
-    struct worker *worker = &world.workers[below(WORKERS)];
-    int partition = (int)below(SIM_PARTITIONS);
-    uint64_t what = below(16);
-    world.mono.ms += (int64_t)below(3000);
-    if (what < 3)
-        claim(worker, partition);
-    else if (what < 4)
-        forget(worker, partition);
-    else
-        write_batch(worker, below(3) > 0 ? CRASH_NEVER : (enum crash)below(LOST_REPLY + 1));
-}
-
-static void run_world(uint64_t seed)
-{
-    seed_under_way = seed;
-    memset(&world, 0, sizeof world);
-    sim_init(&world.store);
-    world.choice = choice_seeded(seed);
-    world.expected.gap_ms = GAP_MS;
-    world.max_open = below(2) > 0 ? 1000 : 1 + below(8);
-    world.wall.ms = BASE_MS + (int64_t)10 * SPREAD_STEPS * GAP_MS;
-    make_logs();
-    for (int i = 0; i < STEPS; i++)
-        step();
-    finish();
-    for (size_t i = 0; i < WORKERS; i++)
-        for (int partition = 0; partition < SIM_PARTITIONS; partition++)
-            claim_free(&world.workers[i].claims[partition]);
+    const struct worker_counts *work = &counts->work;
+    const struct world_faults *faults = &counts->faults;
+    size_t few = wanted_worlds / 20;
+    assert_true(work->claims > wanted_worlds && work->commits > wanted_worlds);
+    assert_true(work->hits > wanted_worlds && work->duplicates > wanted_worlds);
+    assert_true(work->strays > wanted_worlds && work->closed > wanted_worlds);
+    assert_true(work->stale_claims > few && work->stale_commits > few && work->fenced > few);
+    assert_true(faults->cuts > few && faults->late > few && faults->frozen > few && faults->crashes > few);
+    assert_true(faults->failovers > few && faults->pooled > few && faults->restores > few);
+    assert_true(faults->rewinds > few && counts->waits > few);
 }
 
 static void nothing_is_lost_and_nothing_counts_twice(void **state)
 {
     (void)state;
-    struct merge_rules rules = {
-        .topic = "hits", .gap_ms = GAP_MS, .lateness_ms = LATENESS_MS, .max_closed = 5};
-    batch = batch_new("hits", SIM_PARTITIONS);
-    merge = merge_new(&rules);
-    for (uint64_t seed = 1; seed <= SEEDS; seed++)
-        run_world(seed);
-    merge_free(&merge);
-    batch_free(&batch);
-    printf("%zu commits, %zu fenced, %zu crashes, %zu lost replies, %zu duplicates, %zu strays, %zu rows "
-           "taken back\n",
-           counts.committed, counts.fenced, counts.crashed, counts.lost_replies, counts.duplicates,
-           counts.strays, counts.taken_back);
-    assert_true(counts.fenced > SEEDS && counts.crashed > SEEDS && counts.lost_replies > SEEDS / 2);
-    assert_true(counts.duplicates > SEEDS && counts.strays > SEEDS && counts.taken_back > SEEDS);
+    run_worlds(wanted_worlds, NULL);
+    struct world_counts counts = world_count();
+    world_print(&counts);
+    check_counts(&counts);
 }
 
-int main(void)
+/* Nothing is left of those that were run before. */
+static void a_world_depends_on_its_number_alone(void **state)
 {
+    enum { COUNT = 20 };
+    struct world_counts up, down;
+    (void)state;
+    world_set_up(NULL);
+    for (uint64_t seed = 1; seed <= COUNT; seed++)
+        world_run(seed);
+    up = world_count();
+    world_tear_down();
+    world_set_up(NULL);
+    for (uint64_t seed = COUNT; seed > 0; seed--)
+        world_run(seed);
+    down = world_count();
+    world_tear_down();
+    assert_memory_equal(&up, &down, sizeof up);
+}
+
+/* ---- Mutants are caught ---- */
+
+#define CHECK_COLUMNS "USING (partition, owner, next_offset, version)"
+
+/* Of the fence's comparisons, version goes along with next_offset, but for an offset that a person moves. */
+static const struct mutant mutants[] = {
+    {.name = "no_row_lock", .locks_no_row = true},
+    {.name = "no_lock_by_the_check", .edits = {{"FOR UPDATE OF p", ""}}, .is_seen_by_offsets = true},
+    {.name = "no_position",
+     .edits = {{CHECK_COLUMNS, "USING (partition, owner)"},
+               {"   AND p.next_offset = held.next_offset AND p.version = held.version", ""}}},
+    {.name = "no_offset",
+     .edits = {{CHECK_COLUMNS, "USING (partition, owner, version)"},
+               {"   AND p.next_offset = held.next_offset", ""}},
+     .is_seen_by_offsets = true},
+    {.name = "no_owner",
+     .edits = {{CHECK_COLUMNS, "USING (partition, next_offset, version)"},
+               {" AND p.owner = held.owner", ""}}},
+    {.name = "no_take_back", .edits = {{" WHERE s.host = part.host", " WHERE false AND s.host = part.host"}}},
+    {.name = "stray_stays", .keeps_strays = true},
+    {.name = "no_received_sets",
+     .edits = {{"FROM footfall.received r WHERE r.topic = $1", "FROM footfall.received r WHERE false"}}},
+};
+enum { MUTANT_COUNT = sizeof mutants / sizeof mutants[0] };
+
+static _Noreturn void be_mutant(const struct mutant *mutant)
+{
+    struct rlimit no_core = {0, 0};
+    setrlimit(RLIMIT_CORE, &no_core);
+    signal(SIGABRT, SIG_DFL);
+    MUST(freopen("/dev/null", "w", stderr) != NULL);
+    run_worlds(MUTANT_WORLDS, mutant);
+    _exit(0);
+}
+
+/* In a process of its own, which ends in the world that shows it. */
+static bool is_caught(const struct mutant *mutant)
+{
+    int state;
+    memset(trace_kept, 0, sizeof *trace_kept);
+    pid_t child = fork();
+    MUST(child >= 0);
+    if (child == 0)
+        be_mutant(mutant);
+    MUST(waitpid(child, &state, 0) == child);
+    bool is_red = WIFSIGNALED(state) && WTERMSIG(state) == SIGABRT;
+    if (is_red)
+        printf("%s: world %llu: %s\n", mutant->name, (unsigned long long)trace_kept->seed,
+               trace_kept->text[0] != '\0' ? trace_kept->text : "stopped by a MUST");
+    else
+        printf("%s: not seen in %d worlds\n", mutant->name, MUTANT_WORLDS);
+    return is_red;
+}
+
+static void each_guard_is_needed(void **state)
+{
+    size_t caught = 0;
+    (void)state;
+    struct trace_end *own = trace_kept;
+    trace_kept = mmap(NULL, sizeof *trace_kept, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    MUST(trace_kept != MAP_FAILED);
+    for (size_t i = 0; i < MUTANT_COUNT; i++)
+        caught += is_caught(&mutants[i]);
+    munmap(trace_kept, sizeof *trace_kept);
+    trace_kept = own;
+    assert_int_equal(caught, MUTANT_COUNT);
+}
+
+/* ---- One world ---- */
+
+/* True for no name: no mutant. */
+static bool find_mutant(const char *name, const struct mutant **mutant)
+{
+    *mutant = NULL;
+    for (size_t i = 0; name != NULL && i < MUTANT_COUNT; i++)
+        if (strcmp(mutants[i].name, name) == 0)
+            *mutant = &mutants[i];
+    return name == NULL || *mutant != NULL;
+}
+
+static int show_world(const char *number, const char *mutant_name)
+{
+    const struct mutant *mutant;
+    int64_t seed;
+    if (slice_to_int64(slice_of(number), 0, INT64_MAX, &seed) != STATUS_OK ||
+        !find_mutant(mutant_name, &mutant)) {
+        fprintf(stderr, "usage: test_simulation [--long | NUMBER [MUTANT]]\n");
+        return 64;
+    }
+    trace_is_on = true;
+    world_set_up(mutant);
+    world_run((uint64_t)seed);
+    struct world_counts counts = world_count();
+    world_print(&counts);
+    world_tear_down();
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    const char *is_long = getenv("FOOTFALL_TEST_LONG");
+    const struct CMUnitTest tests[] = {cmocka_unit_test(nothing_is_lost_and_nothing_counts_twice),
+                                       cmocka_unit_test(a_world_depends_on_its_number_alone),
+                                       cmocka_unit_test(each_guard_is_needed)};
     signal(SIGABRT, on_abort);
-    const struct CMUnitTest tests[] = {cmocka_unit_test(nothing_is_lost_and_nothing_counts_twice)};
+    if (argc > 1 && strcmp(argv[1], "--long") != 0)
+        return show_world(argv[1], argc > 2 ? argv[2] : NULL);
+    if (argc > 1 || (is_long != NULL && is_long[0] != '\0'))
+        wanted_worlds = LONG_WORLDS;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,11 +15,12 @@ static slice take(slice *rest, size_t len)
     return taken;
 }
 
-static int64_t number_of(slice bytes)
+int64_t tuples_number(slice big_endian)
 {
-    uint64_t value = 0;
-    for (size_t i = 0; i < bytes.len; i++)
-        value = value << 8 | (unsigned char)bytes.data[i];
+    MUST(big_endian.len >= 1 && big_endian.len <= 8);
+    uint64_t value = (signed char)big_endian.data[0] < 0 ? UINT64_MAX : 0;
+    for (size_t i = 0; i < big_endian.len; i++)
+        value = value << 8 | (unsigned char)big_endian.data[i];
     return (int64_t)value;
 }
 
@@ -28,22 +29,21 @@ static bool begin(slice *rest, int field_count)
 {
     if (rest->len == 0)
         return false;
-    MUST(number_of(take(rest, 2)) == field_count);
+    MUST(tuples_number(take(rest, 2)) == field_count);
     return true;
 }
 
-/* NULL: empty. */
-static slice take_text(slice *rest)
+slice tuples_field(slice *rest)
 {
-    uint32_t len = (uint32_t)number_of(take(rest, 4));
-    return len == UINT32_MAX ? (slice){NULL, 0} : take(rest, len);
+    int64_t len = tuples_number(take(rest, 4));
+    return len < 0 ? (slice){NULL, 0} : take(rest, (size_t)len);
 }
 
 static int64_t take_number(slice *rest, size_t size)
 {
-    slice bytes = take_text(rest);
+    slice bytes = tuples_field(rest);
     MUST(bytes.len == size);
-    return number_of(bytes);
+    return tuples_number(bytes);
 }
 
 static wall_ms take_time(slice *rest)
@@ -54,13 +54,13 @@ static wall_ms take_time(slice *rest)
 static ip_address take_ip(slice *rest)
 {
     ip_address ip;
-    MUST(ip_read(take_text(rest), &ip) == STATUS_OK);
+    MUST(ip_read(tuples_field(rest), &ip) == STATUS_OK);
     return ip;
 }
 
 static void take_topic(slice *rest, slice topic)
 {
-    MUST(slice_equals(take_text(rest), topic));
+    MUST(slice_equals(tuples_field(rest), topic));
 }
 
 bool tuples_next_session(slice *rest, int64_t gap_ms, struct session *session)
@@ -70,34 +70,34 @@ bool tuples_next_session(slice *rest, int64_t gap_ms, struct session *session)
     session->start = take_time(rest);
     wall_ms end = take_time(rest);
     session->ip = take_ip(rest);
-    session->host = take_text(rest);
+    session->host = tuples_field(rest);
     session->events = take_number(rest, 8);
     session->last = take_time(rest);
     MUST(end.ms == session->last.ms + gap_ms);
     session->bot_events = take_number(rest, 8);
-    session->entry_url = take_text(rest);
-    session->referrer = take_text(rest);
-    session->exit_url = take_text(rest);
-    session->country = take_text(rest);
-    session->state = take_text(rest);
-    session->city = take_text(rest);
+    session->entry_url = tuples_field(rest);
+    session->referrer = tuples_field(rest);
+    session->exit_url = tuples_field(rest);
+    session->country = tuples_field(rest);
+    session->state = tuples_field(rest);
+    session->city = tuples_field(rest);
     return true;
 }
 
 static void take_session_part(slice *rest, struct session *session)
 {
     session->ip = take_ip(rest);
-    session->host = take_text(rest);
+    session->host = tuples_field(rest);
     session->start = take_time(rest);
     session->last = take_time(rest);
     session->events = take_number(rest, 8);
     session->bot_events = take_number(rest, 8);
-    session->entry_url = take_text(rest);
-    session->referrer = take_text(rest);
-    session->country = take_text(rest);
-    session->state = take_text(rest);
-    session->city = take_text(rest);
-    session->exit_url = take_text(rest);
+    session->entry_url = tuples_field(rest);
+    session->referrer = tuples_field(rest);
+    session->country = tuples_field(rest);
+    session->state = tuples_field(rest);
+    session->city = tuples_field(rest);
+    session->exit_url = tuples_field(rest);
 }
 
 /* ---- Pages ---- */
@@ -112,7 +112,7 @@ static bool begin_page(struct tuples_changes *changes, slice topic)
     changes->next.partition = (int)take_number(rest, 4);
     changes->next.version = take_number(rest, 8);
     changes->next.ordinal = (int32_t)take_number(rest, 4);
-    MUST(json_read(take_text(rest), &page, NULL) == STATUS_OK && page.kind == JSON_ARRAY);
+    MUST(json_read(tuples_field(rest), &page, NULL) == STATUS_OK && page.kind == JSON_ARRAY);
     changes->page = page.raw;
     return true;
 }
@@ -180,17 +180,29 @@ bool tuples_next_sum(slice *rest, struct tuples_sum *sum)
 {
     if (!begin(rest, 11))
         return false;
-    sum->kind = take_text(rest);
+    sum->kind = tuples_field(rest);
     sum->at = take_time(rest);
-    sum->host = take_text(rest);
-    sum->name = take_text(rest);
-    sum->country = take_text(rest);
-    sum->state = take_text(rest);
-    sum->city = take_text(rest);
-    slice bot = take_text(rest);
+    sum->host = tuples_field(rest);
+    sum->name = tuples_field(rest);
+    sum->country = tuples_field(rest);
+    sum->state = tuples_field(rest);
+    sum->city = tuples_field(rest);
+    slice bot = tuples_field(rest);
     sum->bot = bot.len > 0 ? bot.data[0] : -1;
-    sum->source = take_text(rest);
+    sum->source = tuples_field(rest);
     sum->counted = take_number(rest, 1) != 0;
     sum->hits = take_number(rest, 8);
+    return true;
+}
+
+bool tuples_next_hit(slice *rest, struct tuples_place *place)
+{
+    enum { COLUMNS = 19 };
+    if (!begin(rest, COLUMNS))
+        return false;
+    for (int i = 0; i < COLUMNS - 2; i++)
+        tuples_field(rest);
+    place->partition = (int)take_number(rest, 4);
+    place->offset = take_number(rest, 8);
     return true;
 }
