@@ -14,24 +14,44 @@ from bench.wire import Wire
 from servers import free_ports
 
 TABLES = """
-CREATE TABLE processed_events (ip varchar, event_timestamp timestamp(3), referrer varchar, host varchar, url varchar, user_agent_id int);
+CREATE TABLE processed_events (ip varchar, event_timestamp timestamp(3), referrer varchar, host varchar, url varchar, user_agent_id int,
+                               flags int, country varchar, state varchar, city varchar);
 CREATE TABLE user_agents (id int, user_agent varchar);
-CREATE TABLE session_events_aggregated_ip (start_session timestamp(3), end_session timestamp(3), ip varchar, host varchar, web_events bigint);
+CREATE TABLE session_events_aggregated_ip (
+    start_session timestamp(3), end_session timestamp(3), ip varchar, host varchar, web_events bigint, last_hit timestamp(3),
+    bot_events bigint, entry_url varchar, referrer varchar, exit_url varchar, country varchar, state varchar, city varchar);
 CREATE SCHEMA footfall;
-CREATE TABLE footfall.open_sessions (ip varchar, host varchar, start_hit timestamp(3), last_hit timestamp(3), events bigint);
+CREATE TABLE footfall.open_sessions (
+    ip varchar, host varchar, start_hit timestamp(3), last_hit timestamp(3), events bigint, bot_events bigint, entry_url varchar,
+    referrer varchar, country varchar, state varchar, city varchar, exit_url varchar);
 """
 
 
 def sessions_by_hand(some):
-    """{(ip, host): [[first, last, count]]}, one hit after the other."""
+    """{(ip, host): [[hit, …], …]}, one hit after the other."""
     found = collections.defaultdict(list)
     for hit in sorted(some):
         kept = found[hit.ip, hit.host]
-        if kept and hit.ts - kept[-1][1] <= hits.GAP_MS:
-            kept[-1][1:] = [hit.ts, kept[-1][2] + 1]
+        if kept and hit.ts - kept[-1][-1].ts <= hits.GAP_MS:
+            kept[-1].append(hit)
         else:
-            kept.append([hit.ts, hit.ts, 1])
+            kept.append([hit])
     return found
+
+
+def flags_of(hit):
+    return hits.FLAGS[hit.ts % 7]
+
+
+def city_of(hit):
+    return f"City {hit.ts % 3}"
+
+
+def session_row(session):
+    first = min(session, key=lambda hit: (hit.ts, hit.url, hit.referrer, city_of(hit)))
+    last = max(session, key=lambda hit: (hit.ts, hit.url))
+    return (first.ts, last.ts + hits.GAP_MS, first.ip, first.host, len(session), last.ts,
+            sum(flags_of(hit) & 7 != 0 for hit in session), first.url, first.referrer or None, last.url, city_of(first))
 
 
 @pytest.fixture
@@ -42,11 +62,12 @@ def stored(database):
     at = "timestamp 'epoch' + %s * interval '1 ms'"
     with database.cursor() as cursor:
         cursor.executemany("INSERT INTO user_agents VALUES (%s, %s)", list(enumerate(hits.AGENTS)))
-        cursor.executemany(f"INSERT INTO processed_events VALUES (%s, {at}, %s, %s, %s, %s)", [
-            (hit.ip, hit.ts, hit.referrer, hit.host, hit.url, hits.AGENTS.index(hit.agent)) for hit in some])
-        cursor.executemany(f"INSERT INTO session_events_aggregated_ip VALUES ({at}, {at}, %s, %s, %s)", [
-            (first, last + hits.GAP_MS, ip, host, count)
-            for (ip, host), sessions in sessions_by_hand(some).items() for first, last, count in sessions])
+        cursor.executemany(f"INSERT INTO processed_events VALUES (%s, {at}, %s, %s, %s, %s, %s, 'GB', NULL, %s)", [
+            (hit.ip, hit.ts, hit.referrer, hit.host, hit.url, hits.AGENTS.index(hit.agent), flags_of(hit), city_of(hit))
+            for hit in some])
+        cursor.executemany(
+            f"INSERT INTO session_events_aggregated_ip VALUES ({at}, {at}, %s, %s, %s, {at}, %s, %s, %s, %s, 'GB', NULL, %s)",
+            [session_row(session) for sessions in sessions_by_hand(some).values() for session in sessions])
     return some
 
 
@@ -76,6 +97,11 @@ HARMS = {
     "a count off": "UPDATE session_events_aggregated_ip SET web_events = web_events + 1 WHERE ctid = '(0,1)'",
     "a session lost": "DELETE FROM session_events_aggregated_ip WHERE ctid = '(0,1)'",
     "a session doubled": "INSERT INTO session_events_aggregated_ip SELECT * FROM session_events_aggregated_ip WHERE ctid = '(0,1)'",
+    "a robot not counted": "UPDATE session_events_aggregated_ip SET bot_events = bot_events - 1 WHERE ctid = '(0,1)'",
+    "another hit's entry page": "UPDATE session_events_aggregated_ip SET entry_url = exit_url WHERE web_events > 1",
+    "another hit's exit page": "UPDATE session_events_aggregated_ip SET exit_url = entry_url WHERE web_events > 1",
+    "a referrer lost": "UPDATE session_events_aggregated_ip SET referrer = NULL",
+    "another city": "UPDATE session_events_aggregated_ip SET city = 'Nowhere' WHERE ctid = '(0,1)'",
     "an end off": "UPDATE session_events_aggregated_ip SET end_session = end_session + interval '1 ms' WHERE ctid = '(0,1)'",
 }
 
@@ -89,8 +115,8 @@ def test_the_oracle_sees(database, stored, harm):
 
 def test_the_oracle_counts_open_sessions_too(database, stored):
     database.execute(
-        "INSERT INTO footfall.open_sessions SELECT ip, host, start_session, end_session - interval '300 s', web_events"
-        "  FROM session_events_aggregated_ip WHERE web_events > 3;"
+        "INSERT INTO footfall.open_sessions SELECT ip, host, start_session, last_hit, web_events, bot_events, entry_url, referrer,"
+        "  country, state, city, exit_url FROM session_events_aggregated_ip WHERE web_events > 3;"
         "DELETE FROM session_events_aggregated_ip WHERE web_events > 3")
     oracle.check_hits(database, stored)
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Are the tables what these hits must give? Both directions, each row as often as it must be there.
 
-The oracle of sessions is one window query over the hits themselves; it shares nothing with the aggregator. That of the rollups
-counts processed_events."""
+The hits are compared one by one. When they are right the oracle of sessions is one window query over them, which shares nothing
+with the aggregator, and that of the rollups counts them."""
 import io
 
 from bench.hits import GAP_MS
@@ -12,22 +12,39 @@ DROP SCHEMA IF EXISTS oracle CASCADE;
 CREATE SCHEMA oracle;
 CREATE TABLE oracle.hits (ip varchar, host varchar, url varchar, referrer varchar, agent varchar, event_timestamp timestamp(3));
 CREATE VIEW oracle.events AS SELECT ip, host, url, referrer, agent, event_timestamp FROM oracle.hits;
-CREATE VIEW oracle.sessions AS
-WITH marked AS (
-  SELECT ip, host, event_timestamp AS at,
-         CASE WHEN event_timestamp - lag(event_timestamp) OVER one <= interval '%(gap)s milliseconds' THEN 0 ELSE 1 END AS begins
-    FROM oracle.hits WINDOW one AS (PARTITION BY ip, host ORDER BY event_timestamp)),
-numbered AS (
-  SELECT *, sum(begins) OVER (PARTITION BY ip, host ORDER BY at ROWS UNBOUNDED PRECEDING) AS number FROM marked)
-SELECT ip, host, min(at) AS start_session, max(at) + interval '%(gap)s milliseconds' AS end_session, count(*) AS web_events
-  FROM numbered GROUP BY ip, host, number;
 CREATE VIEW oracle.stored_events AS
 SELECT ip, host, url, referrer, user_agent AS agent, event_timestamp
   FROM processed_events LEFT JOIN user_agents ON user_agents.id = user_agent_id;
-CREATE VIEW oracle.stored_sessions AS
-SELECT ip, host, start_session, end_session, web_events FROM session_events_aggregated_ip
+"""
+
+# first: the hit that the entry page, the referrer and the place are of; equal times are told apart by the bytes of what follows.
+_SESSIONS = """
+CREATE VIEW oracle.sessions AS
+WITH marked AS (
+  SELECT *, event_timestamp AS at,
+         CASE WHEN event_timestamp - lag(event_timestamp) OVER one <= interval '%(gap)s milliseconds' THEN 0 ELSE 1 END AS begins
+    FROM processed_events WINDOW one AS (PARTITION BY ip, host ORDER BY event_timestamp)),
+numbered AS (
+  SELECT *, sum(begins) OVER (PARTITION BY ip, host ORDER BY at ROWS UNBOUNDED PRECEDING) AS number FROM marked)
+SELECT ip, host, min(at) AS start_session, max(at) + interval '%(gap)s milliseconds' AS end_session, count(*) AS web_events,
+       count(*) FILTER (WHERE flags & 7 <> 0) AS bot_events,
+       min(ARRAY[at::text, url, coalesce(referrer, ''), coalesce(country, ''), coalesce(state, ''), coalesce(city, '')]
+           COLLATE "C") AS first,
+       max(ARRAY[at::text, url] COLLATE "C") AS last
+  FROM numbered GROUP BY ip, host, number;
+CREATE VIEW oracle.all_sessions AS
+SELECT ip, host, start_session, end_session, web_events, bot_events, last_hit, entry_url, referrer, country, state, city, exit_url
+  FROM session_events_aggregated_ip
 UNION ALL
-SELECT ip, host, start_hit, last_hit + interval '%(gap)s milliseconds', events FROM footfall.open_sessions;
+SELECT ip, host, start_hit, last_hit + interval '%(gap)s milliseconds', events, bot_events, last_hit, entry_url, referrer, country,
+       state, city, exit_url
+  FROM footfall.open_sessions;
+CREATE VIEW oracle.stored_sessions AS
+SELECT ip, host, start_session, end_session, web_events, bot_events,
+       ARRAY[start_session::text, entry_url, coalesce(referrer, ''), coalesce(country, ''), coalesce(state, ''),
+             coalesce(city, '')] AS first,
+       ARRAY[last_hit::text, exit_url] AS last
+  FROM oracle.all_sessions;
 """ % {"gap": GAP_MS}
 
 _ROLLUPS = """
@@ -55,7 +72,7 @@ def _text(value):
 
 
 def _load(database, hits):
-    database.execute(_HITS)
+    database.execute(_HITS + _SESSIONS)
     lines = io.StringIO("".join(
         f"{hit.ip}\t{hit.host}\t{_text(hit.url)}\t{_text(hit.referrer)}\t{_text(hit.agent)}\t{hit.ts}\n" for hit in hits))
     database.execute("CREATE TABLE oracle.incoming (ip text, host text, url text, referrer text, agent text, ms bigint)")
@@ -85,7 +102,7 @@ def check_rollups(database):
 
 
 def check_hits(database, hits):
-    """processed_events and sessions, open and closed, are exactly what these hits give."""
+    """processed_events and sessions, open and closed, are exactly what these hits give, to the last column."""
     hits = list(hits)
     _load(database, hits)
     _compare(database, "hits", "events", "stored_events")
