@@ -210,6 +210,7 @@ static void on_revoked(void *context)
     batch_clear(aggregator->filling->batch);
     aggregator->filling->counts = (struct metrics){{0}};
     aggregator->is_list_stale = false;
+    aggregator->is_batch_failing = false;
 }
 
 static void on_end(void *context, int partition)

@@ -62,9 +62,10 @@ struct aggregator {
     int generation;       /* of the assignment, when the store's work was begun */
     bool is_postgres_up;
     bool is_enriched_up;
-    bool is_dry;        /* the queue was empty when last looked at */
-    bool is_list_stale; /* what is read is not what is held */
-    bool is_upkeep_due; /* due sessions and strays are looked for */
+    bool is_batch_failing; /* and to be retried: claims that succeed meanwhile do not end its back-off */
+    bool is_dry;           /* the queue was empty when last looked at */
+    bool is_list_stale;    /* what is read is not what is held */
+    bool is_upkeep_due;    /* due sessions and strays are looked for */
     bool is_peek_due;
     bool is_audit_due; /* holes are looked for that are an alarm by now */
 

@@ -40,7 +40,8 @@ static void on_claimed(void *context, const struct store_result *result, struct 
     struct aggregator *aggregator = context;
     aggregator_look_at_clock(aggregator);
     if (result->outcome == STORE_DONE) {
-        note_success(aggregator);
+        if (!aggregator->is_batch_failing)
+            note_success(aggregator);
         hold_take(aggregator, claim);
     } else if (result->outcome == STORE_RETRY) {
         recovering_act(aggregator, result);
@@ -105,6 +106,7 @@ static void on_written(void *context, const struct store_result *result)
 {
     struct aggregator *aggregator = context;
     aggregator_look_at_clock(aggregator);
+    aggregator->is_batch_failing = result->outcome == STORE_RETRY && !recovering_is_stale(aggregator);
     if (result->outcome == STORE_DONE)
         note_committed(aggregator);
     else if (!recovering_is_stale(aggregator) || result->outcome == STORE_RETRY)
@@ -249,6 +251,7 @@ static void on_halt_kept(void *context, const struct store_result *result)
     } else {
         if (result->outcome != STORE_DONE)
             log_error(&aggregator->log, "halt_not_kept", "a restart will not know of it: %s", result->reason);
+        aggregator->is_batch_failing = false; /* what failed may not be read any more */
         assignment_note_halt_kept(&aggregator->assignment, aggregator->halting, aggregator->now);
     }
     aggregator_turn(aggregator);

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The system calls of a program on one folder, by strace: counted, made to fail, or made to be its last.
+"""The system calls of a program on one folder, or on some files, by strace: counted, made to fail, or made to be its last.
 
 strace counts the n-th call by thread; so a call is named by a thread, a name and a number. It must not be attached when a
 program under LeakSanitizer ends by itself: stop() it before."""
@@ -11,7 +11,7 @@ import subprocess
 
 from servers import wait_until
 
-CALLS = ("pwrite64", "fdatasync", "fsync", "openat", "renameat", "unlinkat", "ftruncate", "fallocate", "mkdirat", "?mkdir")
+CALLS = ("pwrite64", "pwritev", "fdatasync", "fsync", "openat", "renameat", "unlinkat", "ftruncate", "fallocate", "mkdirat", "?mkdir")
 SEGMENTS_AHEAD = 400  # that are made while it is attached; strace must know their names
 DETACH_S = 10
 
@@ -52,20 +52,25 @@ def read_calls(text):
     return calls
 
 
+def _names_of_journal(folder):
+    numbers = [int(each.name.partition(".")[0], 16) for each in folder.glob("*.segment")]
+    last = max(numbers, default=0) + SEGMENTS_AHEAD
+    return [folder, folder / "quarantine", *(folder / f"{number:016x}.segment" for number in {*numbers, *range(
+        max(numbers, default=0) + 1, last)})]
+
+
 class Strace:
     """Attached to a program that runs, or that is held before its start. inject: "fdatasync:error=EIO:when=3" …"""
 
-    def __init__(self, program, folder, inject=(), thread=None):
-        """thread: only this one; else all, also those that are still to come."""
+    def __init__(self, program, names, inject=(), thread=None):
+        """names: a journal, or a list of files. thread: only this one, which may be a child's; else all of the program, also those
+        that are still to come."""
         self.program = program
         self.thread = thread
         self.log = program.folder / "strace.log"
         self.errors = program.folder / "strace.errors"
-        folder = pathlib.Path(folder)
-        numbers = [int(each.name.partition(".")[0], 16) for each in folder.glob("*.segment")]
-        last = max(numbers, default=0) + SEGMENTS_AHEAD
-        names = [folder, folder / "quarantine", *(folder / f"{number:016x}.segment" for number in {*numbers, *range(
-            max(numbers, default=0) + 1, last)})]
+        if not isinstance(names, list):
+            names = _names_of_journal(pathlib.Path(names))
         self.command = ["strace", "-qq", "-y", "-o", self.log, "-e", f"trace={','.join(CALLS)}", "-e", "signal=none",
                         *(part for each in names for part in ("-P", each)),
                         *(part for each in inject for part in ("-e", f"inject={each}")),
@@ -96,8 +101,8 @@ class Strace:
         """Or its program is dead already."""
         if not self.program.is_running() or self.process.poll() is not None:
             return not self.program.is_running()
-        tasks = pathlib.Path(f"/proc/{self.program.pid}/task")
-        threads = [tasks / str(self.thread)] if self.thread else list(tasks.iterdir())
+        threads = [pathlib.Path(f"/proc/{self.thread}")] if self.thread else list(
+            pathlib.Path(f"/proc/{self.program.pid}/task").iterdir())
         return all(f"TracerPid:\t{self.process.pid}\n" in self._status(each) for each in threads)
 
     @staticmethod
