@@ -41,26 +41,57 @@ def test_killed_again_and_again(programs, filled, database, some, long):
     oracle.check(database, some)
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
-def test_a_stale_aggregator_writes_nothing_and_steals_nothing(programs, topic, database, some, moment):
-    """It stands still in a transaction until the group has given its partitions to another; then it goes on."""
+SMALL_BATCHES = {"FOOTFALL_FAILPOINT_NUMBERS": "batch_messages=500"}
+
+
+def test_stale_aggregators_write_nothing_and_steal_nothing(programs, topic, database, some):
+    """Four at once stand still in a batch, each at another moment, until the group has given all to a fifth; then they go on."""
     half = len(some) // 2
-    messages = list(hits.from_collectors(some, topic.partitions, SEED))
-    stale = programs.aggregator(topic, database, failpoint=f"{moment}:stop")
+    messages = list(hits.from_collectors(some, topic.partitions, SEED, repeated=0))
+    stale = [programs.aggregator(topic, database, failpoint=f"{moment}:stop", env=SMALL_BATCHES) for moment in MOMENTS]
+    database.wait_shared(topic, len(stale))
+    revocations = [each.metrics()["footfall_revocations_total"] for each in stale]
     topic.produce(messages[:half])
-    stale.wait_stopped()
-    successor = programs.aggregator(topic, database)
+    for each in stale:
+        each.wait_stopped()
+    assert 0 < database.value("SELECT count(*) FROM processed_events") < half
+    successor = programs.aggregator(topic, database, ready=False)
+    database.wait_shared(topic, 1)
     database.wait_stored(topic)
-    holders = set(database.holders(topic).values())
-    assert len(holders) == 1, "the successor holds all"
-    stale.send_signal(signal.SIGCONT)
-    # It learns that it is no member any more, joins again, and shares what there is: both work, neither is fenced off.
-    database.wait_shared(topic, 2)
+    for each in stale:
+        each.send_signal(signal.SIGCONT)
+    for each, before in zip(stale, revocations):
+        wait_until(lambda: each.metrics()["footfall_revocations_total"] > before, "it hears of its loss")
+    oracle.check(database, some[:half])
+    # They are no members any more, join again, and share what there is: all work, none is fenced off.
+    database.wait_shared(topic, len(stale) + 1)
+    assert sum(each.metrics()["footfall_hits_total"] for each in (*stale, successor)) == half
     topic.produce(messages[half:])
     database.wait_stored(topic)
     oracle.check(database, some)
     assert successor.metrics()["footfall_batch_failures_total{outcome=\"fenced\"}"] == 0
     assert "fenced" not in successor.log_text()
+
+
+def test_stale_aggregators_that_are_still_members_meet_the_fence(programs, topic, database, some):
+    """Two stop, one inside COPY, one after a COMMIT, and the partitions of both are claimed by another group, of which theirs
+    knows nothing: when they go on only the fence is between them and the tables."""
+    stale = [programs.aggregator(topic, database, failpoint=f"{moment}:stop", env=SMALL_BATCHES, rdkafka__session__timeout__ms="45000")
+             for moment in ("inside_copy:40", "after_commit:3")]
+    database.wait_shared(topic, len(stale))
+    topic.produce(hits.from_collectors(some, topic.partitions, SEED))
+    for each in stale:
+        each.wait_stopped()
+    programs.aggregator(topic, database, ready=False, kafka__group="another")
+    database.wait_shared(topic, 1)
+    database.wait_stored(topic)
+    for each in stale:
+        each.send_signal(signal.SIGCONT)
+    wait_until(lambda: "event=postgres_retry" in stale[0].log_text(), "its connection was ended to free the rows")
+    wait_until(lambda: "event=fenced" in stale[1].log_text(), "the rows are somebody else's")
+    for each in stale:
+        each.kill()  # else the groups would take turns
+    oracle.check(database, some)
 
 
 def test_a_stale_aggregator_gets_nothing_while_it_is_no_member(programs, topic, database, some):
