@@ -78,7 +78,9 @@ def kafka_libs():
 
 @pytest.fixture(scope="session")
 def kafka(folder, kafka_libs):
-    broker = Kafka(folder / "kafka", kafka_libs).start()
+    broker = Kafka(folder / "kafka", kafka_libs)
+    broker.settings["group.min.session.timeout.ms"] = 1000  # so that a test need not wait long for a dead member's partitions
+    broker.start()
     yield broker
     broker.kill()
 
@@ -93,7 +95,7 @@ def cluster(folder, kafka_libs):
 
 @pytest.fixture(scope="session")
 def postgres(folder):
-    server = Postgres(folder / "postgres", settings=["fsync=off", "full_page_writes=off", "max_connections=60"]).start()
+    server = Postgres(folder / "postgres", settings=["fsync=off", "full_page_writes=off", "max_connections=120"]).start()
     yield server
     server.stop(signal.SIGQUIT)  # nobody will want its data
 

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hits and sessions in Postgres are exactly those of the messages in Kafka, whatever happens on the way."""
+import random
+import time
+
 import pytest
 
 from bench import hits, oracle
@@ -8,6 +11,7 @@ from servers import wait_until
 COUNT = 200_000
 SEED = 20250202
 STOPPED_AT = 6  # even batches of the largest size, 20,000 hits, do not hold all of them before that
+CHANGES, MOST_CHANGES, CHANGE_S = 8, 80, 2
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +71,37 @@ def test_members_come_and_go(programs, topic, database, some, messages):
     third = programs.aggregator(topic, database)
     second.kill()
     wait_until(lambda: third.metrics()["footfall_partitions_held"] == topic.partitions, "the third holds all")
+    check(database, topic, some)
+
+
+def is_stored(database, topic):
+    positions = database.positions(topic)
+    return all(positions.get(partition, -2) >= end for partition, (first, end) in enumerate(topic.watermarks()) if end > first)
+
+
+def test_members_join_and_leave_every_two_seconds(programs, topic, database, long, seed):
+    """Under load, until all is stored: so there is progress though the group never comes to rest."""
+    rng = random.Random(seed)
+    some = hits.make(10_000 * long, SEED)
+    messages = list(hits.from_collectors(some, topic.partitions, SEED))
+    step = len(messages) // (CHANGES * long)
+
+    def join():
+        members.append(programs.aggregator(topic, database, ready=False, rdkafka__session__timeout__ms="2000",
+                                           rdkafka__heartbeat__interval__ms="500"))
+
+    members, changes = [], 0
+    join()
+    while not is_stored(database, topic) or topic.count() < len(messages):
+        topic.produce(messages[changes * step:(changes + 1) * step])
+        changes += 1
+        assert changes < MOST_CHANGES * long, f"{database.positions(topic)} of {topic.watermarks()}"
+        time.sleep(CHANGE_S)
+        if len(members) == 1 or len(members) < 4 and rng.random() < 0.6:
+            join()
+        else:
+            leaving = members.pop(rng.randrange(len(members)))
+            rng.choice((leaving.kill, leaving.stop_well))()
     check(database, topic, some)
 
 
