@@ -16,6 +16,7 @@
 
 #include "aggregator/aggregator_inside.h"
 #include "aggregator/locating.h"
+#include "base/failpoint.h"
 
 enum {
     TICK_MS = 100,
@@ -350,7 +351,7 @@ struct aggregator *aggregator_start(struct uv_loop_s *loop, const struct aggrega
         .max_closed = MAX_CLOSED_A_BATCH,
     });
     intake_init(&aggregator->intake, options->places, configuration->events_max_age_ms);
-    pace_init(&aggregator->pace, BATCH_MAX_HITS);
+    pace_init(&aggregator->pace, (size_t)FAILPOINT_NUMBER("batch_messages", BATCH_MAX_HITS));
     aggregator->backoff = (struct backoff){.min_ms = RETRY_MIN_MS, .max_ms = RETRY_MAX_MS};
     aggregator->enriched_backoff = aggregator->backoff;
     aggregator->filling = &aggregator->loads[0];

@@ -6,6 +6,7 @@ import psycopg2
 
 from servers import ServerError
 
+ANSWERS = ("processed_events", "user_agents", "session_events_aggregated_ip", "traffic_by_hour", "pages_by_day", "referrers_by_day")
 STALL_S = 180  # without any progress: something is stuck, however slow the machine
 
 
@@ -45,6 +46,13 @@ class Database:
     def copy(self, statement, stream):
         with self.cursor() as cursor:
             cursor.copy_expert(statement, stream)
+
+    def fingerprints(self):
+        """{table or view: md5 of its rows in order}, without what depends on the way that hits took."""
+        return {table: self.value(
+            f"SELECT md5(coalesce(string_agg(line, E'\\n' ORDER BY line COLLATE \"C\"), '')) FROM"
+            f" (SELECT (to_jsonb(each) - ARRAY['kafka_partition', 'kafka_offset', 'received_at'])::text AS line"
+            f"    FROM {table} AS each) AS lines") for table in ANSWERS}
 
     # ---- How far the aggregators are ----
 

@@ -5,6 +5,7 @@ Times are shuffled over three days, gaps within a visitor stand exactly at, one 
 and times repeat. Every hit has a url of its own, so that one that is stored twice, or not at all, can be named."""
 import collections
 import datetime
+import functools
 import itertools
 import json
 import random
@@ -78,6 +79,7 @@ def murmur2(data):
     return h ^ h >> 15
 
 
+@functools.cache
 def home_of(host, ip, partitions):
     return (murmur2(f"{host}|{ip}".encode()) & 0x7FFFFFFF) % partitions
 
@@ -95,12 +97,9 @@ def from_collectors(hits, partitions, seed, collectors=3, repeated=0.02):
     later, as a journal does when it does not know what arrived."""
     rng = random.Random(seed)
     boots = [f"{rng.getrandbits(128):032x}" for _ in range(collectors)]
-    numbers, homes, late = collections.Counter(), {}, []
+    numbers, late = collections.Counter(), []
     for hit in hits:
-        key = hit.host, hit.ip
-        if key not in homes:
-            homes[key] = home_of(*key, partitions)
-        home, boot = homes[key], rng.choice(boots)
+        home, boot = home_of(hit.host, hit.ip, partitions), rng.choice(boots)
         numbers[boot, home] += 1
         message = Message(home, f"{hit.host}|{hit.ip}".encode(), json.dumps({
             **old_fields(hit), "v": 1, "id": str(uuid.UUID(int=rng.getrandbits(128))), "source": SOURCES[hit.ts % 5],
@@ -116,3 +115,34 @@ def from_old_producers(hits, partitions):
     """Seven fields, no key, round and round over all partitions."""
     for partition, hit in zip(itertools.cycle(range(partitions)), hits):
         yield Message(partition, None, json.dumps(old_fields(hit)).encode())
+
+
+def with_content(hits, seed):
+    """[(hit, fields)]: what stands in its message whoever sends it. A third has the seven fields only."""
+    rng = random.Random(seed)
+    return [(hit, old_fields(hit) if rng.random() < 0.33 else {
+        **old_fields(hit), "v": 1, "id": str(uuid.UUID(int=rng.getrandbits(128))), "source": rng.choice(SOURCES),
+        "flags": rng.choice(FLAGS)}) for hit in hits]
+
+
+def from_everybody(contents, partitions, rng):
+    """Each sent by one of two collectors, at times twice, or by a producer that keys, or by one that does not."""
+    boots = [f"{rng.getrandbits(128):032x}" for _ in range(2)]
+    numbers, late = collections.Counter(), []
+    for hit, fields in contents:
+        home = home_of(hit.host, hit.ip, partitions)
+        key = f"{hit.host}|{hit.ip}".encode()
+        kind = rng.random()
+        if kind < 0.2:
+            yield Message(rng.randrange(partitions), None, json.dumps(fields).encode())
+        elif kind < 0.4:
+            yield Message(home, key, json.dumps(fields).encode())
+        else:
+            boot = rng.choice(boots)
+            numbers[boot, home] += 1
+            message = Message(home, key, json.dumps({
+                **fields, "stream": f"{boot}-{home}", "seq": numbers[boot, home], "received_time": time_text(now_ms())}).encode())
+            yield message
+            if kind > 0.95:
+                late.append(message)
+    yield from late
