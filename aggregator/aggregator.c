@@ -143,6 +143,8 @@ static void on_tick(uv_timer_t *timer)
     aggregator->is_audit_due = true;
     ask_ends(aggregator);
     folding_tick(aggregator->folding, mono_now());
+    if (aggregator->retention != NULL)
+        retention_tick(aggregator->retention, mono_now());
     aggregator_turn(aggregator);
 }
 
@@ -314,6 +316,15 @@ static void start_locator(struct uv_loop_s *loop, struct aggregator *aggregator)
     locator_set_key(aggregator->locator, options->key);
 }
 
+static void start_retention(struct uv_loop_s *loop, struct aggregator *aggregator)
+{
+    const struct configuration *configuration = aggregator->options.configuration;
+    if (configuration->retention_days > 0)
+        aggregator->retention = retention_new(
+            loop, &(struct retention_options){configuration->postgres_conninfo, aggregator->options.metrics,
+                                              configuration->retention_days});
+}
+
 void aggregator_set_key(struct aggregator *aggregator, const struct ip2location_key *key)
 {
     if (aggregator->locator != NULL)
@@ -339,6 +350,7 @@ struct aggregator *aggregator_start(struct uv_loop_s *loop, const struct aggrega
                             .topic = configuration->kafka_topic,
                             .gap_ms = configuration->sessions_gap_ms,
                             .max_open_sessions = (size_t)configuration->sessions_max_open,
+                            .retention_days = configuration->retention_days,
                             .commits_lazily = configuration->postgres_synchronous_commit == COMMIT_OFF,
                             .enriched = aggregator->enriched,
                         });
@@ -362,6 +374,7 @@ struct aggregator *aggregator_start(struct uv_loop_s *loop, const struct aggrega
     aggregator->is_enriched_up = true;
     start_handles(loop, aggregator);
     start_locator(loop, aggregator);
+    start_retention(loop, aggregator);
     return aggregator;
 }
 
@@ -403,6 +416,8 @@ void aggregator_measure(struct aggregator *aggregator)
     measure_partitions(aggregator, metrics);
     if (aggregator->locator != NULL)
         locator_measure(aggregator->locator);
+    if (aggregator->retention != NULL)
+        retention_measure(aggregator->retention, mono_now());
     metrics_set(metrics, METRICS_HELD, (int64_t)assignment_count(assignment, ASSIGNMENT_HELD));
     metrics_set(metrics, METRICS_WANTED, (int64_t)assignment_count(assignment, ASSIGNMENT_WANTED));
     metrics_set(metrics, METRICS_HALTED, (int64_t)assignment_halted_count(assignment));
@@ -456,6 +471,10 @@ static void finish_stop(struct aggregator *aggregator)
     aggregator->open_handles += 2;
     store_close(&aggregator->store, on_part_closed, aggregator);
     folding_close(&aggregator->folding, on_part_closed, aggregator);
+    if (aggregator->retention != NULL) {
+        aggregator->open_handles++;
+        retention_close(&aggregator->retention, on_part_closed, aggregator);
+    }
     if (aggregator->locator != NULL) {
         aggregator->open_handles++;
         locator_close(&aggregator->locator, on_part_closed, aggregator);

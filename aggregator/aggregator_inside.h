@@ -16,6 +16,7 @@
 #include "aggregator/merge.h"
 #include "aggregator/pace.h"
 #include "aggregator/reject_rate.h"
+#include "aggregator/retention.h"
 #include "aggregator/store.h"
 #include "base/log.h"
 
@@ -32,6 +33,7 @@ struct aggregator {
     struct enriched *enriched; /* NULL: nothing is published */
     struct locator *locator;   /* NULL: the place service is not asked */
     struct folding *folding;
+    struct retention *retention; /* NULL: all is kept */
     struct merge *merge;
     struct intake intake;
     mono_ms now; /* of this turn: aggregator_look_at_clock */

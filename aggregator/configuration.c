@@ -35,6 +35,10 @@ const struct setting_row configuration_rows[] = {
     {"events", "max_age", SETTING_DURATION, VALUE(events_max_age_ms), .fallback = "730d", .min = HOUR_MS,
      .max = 36500 * DAY_MS,
      .help = "A hit whose time lies further back than this, seen from when Kafka got it, is rejected."},
+    {"retention", "days", SETTING_INT, VALUE(retention_days), .fallback = "0", .min = 0, .max = 36500,
+     .help =
+         "Hits, stored sessions and rejects that are so many days old go, with the end of their day (UTC);"
+         " rollups stay. 0: all is kept."},
     {"sessions", "gap", SETTING_DURATION, VALUE(sessions_gap_ms), .fallback = "5min", .min = SECOND_MS,
      .max = DAY_MS,
      .help = "Hits of one visitor and host that are at most so far apart are one session. Must never change"
@@ -88,6 +92,21 @@ const struct setting_row configuration_rows[] = {
 };
 const size_t configuration_row_count = sizeof configuration_rows / sizeof configuration_rows[0];
 
+/* Hits and sessions must be there for as long as hits in order may come that belong with them. */
+static enum status check_retention(const struct configuration *configuration, struct why *why)
+{
+    int64_t needed_ms = DAY_MS + configuration->sessions_gap_ms + configuration->sessions_lateness_ms;
+    int64_t needed_days = (needed_ms + DAY_MS - 1) / DAY_MS;
+    if (configuration->retention_days == 0 || configuration->retention_days >= needed_days)
+        return STATUS_OK;
+    return why_say(
+        why, STATUS_RANGE,
+        "retention.days = %lld would drop sessions that still grow: a page may send a hit a day late,"
+        " and with sessions.gap and sessions.lateness that needs %lld days; set it to %lld or more,"
+        " or to 0 to keep all",
+        (long long)configuration->retention_days, (long long)needed_days, (long long)needed_days);
+}
+
 enum status configuration_check(const void *values, struct why *why)
 {
     const struct configuration *configuration = values;
@@ -100,7 +119,9 @@ enum status configuration_check(const void *values, struct why *why)
             why, STATUS_CONFLICT,
             "enriched.topic = %s is kafka.topic, too: what is published would be read again; name another",
             configuration->enriched_topic);
-    enum status status = fetcher_check("ip2location.url", configuration->ip2location_url, why);
+    enum status status = check_retention(configuration, why);
+    if (status == STATUS_OK)
+        status = fetcher_check("ip2location.url", configuration->ip2location_url, why);
     if (status != STATUS_OK)
         return status;
     return fetcher_check("ip2location.bulk_url", configuration->ip2location_bulk_url, why);

@@ -19,6 +19,7 @@ struct configuration {
     const char *postgres_owner_conninfo;
     int postgres_synchronous_commit; /* enum configuration_commit */
     int64_t events_max_age_ms;
+    int64_t retention_days;
     int64_t sessions_gap_ms;
     int64_t sessions_lateness_ms;
     int64_t sessions_max_open;

@@ -10,17 +10,35 @@ enum { POSTGRES_EPOCH_DAY = 10957 }; /* 2000-01-01, in days since 1970-01-01 */
 
 void days_init(struct days *days)
 {
-    *days = (struct days){.known = known_new(DAYS_MAX_KNOWN)};
+    *days = (struct days){
+        .known = known_new(DAYS_MAX_KNOWN), .doubtful = known_new(DAYS_MAX_KNOWN), .first_sure = INT32_MIN};
 }
 
 void days_fini(struct days *days)
 {
     known_free(&days->known);
+    known_free(&days->doubtful);
+}
+
+void days_begin(struct days *days, const struct batch *batch, wall_ms now, int64_t kept_days)
+{
+    days->first_sure = (int32_t)(now.ms / DAY_MS - kept_days + 1); /* other clocks may be ahead of ours */
+    for (size_t i = 0; i < batch->day_count; i++) {
+        if (batch->days[i] < days->first_sure) {
+            known_clear(days->doubtful);
+            return;
+        }
+    }
+}
+
+static struct known *set_of(const struct days *days, int32_t day)
+{
+    return day < days->first_sure ? days->doubtful : days->known;
 }
 
 static void ask(struct days *days, int32_t day)
 {
-    if (days->asked_count < DAYS_MAX_MADE && !known_has(days->known, day))
+    if (days->asked_count < DAYS_MAX_MADE && !known_has(set_of(days, day), day))
         days->asked[days->asked_count++] = day;
 }
 
@@ -64,7 +82,7 @@ bool days_ask_ahead(struct days *days, wall_ms now, struct arrays *arrays,
 void days_note_made(struct days *days)
 {
     for (size_t i = 0; i < days->asked_count; i++)
-        known_add(days->known, days->asked[i]);
+        known_add(set_of(days, days->asked[i]), days->asked[i]);
 }
 
 void days_note_made_ahead(struct days *days, const struct pg_result *result)
@@ -76,4 +94,5 @@ void days_note_made_ahead(struct days *days, const struct pg_result *result)
 void days_forget(struct days *days)
 {
     known_clear(days->known);
+    known_clear(days->doubtful);
 }

@@ -18,13 +18,18 @@ _Static_assert((int)DAYS_MAX_KNOWN > (int)BATCH_MAX_HITS + DAYS_AHEAD,
                "all days of a batch are known at once");
 
 struct days {
-    struct known *known; /* days since 1970-01-01 */
+    struct known *known;    /* days since 1970-01-01 */
+    struct known *doubtful; /* those before first_sure, for the batch under way */
+    int32_t first_sure;
     size_t asked_count;
     int32_t asked[DAYS_MAX_MADE]; /* by the statement under way */
 };
 
 void days_init(struct days *days);
 void days_fini(struct days *days);
+/* Before a batch, where so many days are kept: older ones may be dropped at any time, by anybody, and are asked for
+ * with each batch. */
+void days_begin(struct days *days, const struct batch *batch, wall_ms now, int64_t kept_days);
 /* True: *statement makes some of the batch's that are missing. */
 bool days_ask(struct days *days, const struct batch *batch, struct arrays *arrays,
               struct database_statement *statement);

@@ -48,6 +48,7 @@ struct store_options {
     const char *topic;
     int64_t gap_ms;
     size_t max_open_sessions; /* a partition */
+    int64_t retention_days;   /* older days may be dropped at any time; 0: none is */
     bool commits_lazily;      /* batches, never claims or halts: a crash of the server may take the last ones
                                  back, whoever claims then reads them again */
     /* Gets the new hits of each batch; NULL: nobody does. Borrowed; to be closed before the store. */

@@ -489,6 +489,8 @@ void writing_start(struct writing *writing, const struct store_batch *batch, sto
     MUST(batch->claim_count > 0 && batch->batch->hit_count <= BATCH_MAX_HITS);
     forget_other_sessions(writing);
     writing->batch = *batch;
+    if (writing->options->retention_days > 0)
+        days_begin(&writing->days, batch->batch, wall_now(), writing->options->retention_days);
     writing->forget_at = 0;
     writing->held = (struct fence_claims){
         .topic = writing->options->topic, .claims = batch->claims, .count = batch->claim_count};

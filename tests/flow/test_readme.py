@@ -255,9 +255,10 @@ def test_links_lead_somewhere():
             assert anchor in anchors, f"{document.name}: {target}"
 
 
-def test_the_settings_of_places_are_taken(tmp_path):
+@pytest.mark.parametrize("section", ["ip2location", "retention"])
+def test_the_settings_of_operators_are_taken(tmp_path, section):
     settings = tmp_path / "aggregator.conf"
-    settings.write_text(next(block.text for block in blocks(OPERATIONS) if "[ip2location]" in block.text))
+    settings.write_text(next(block.text for block in blocks(OPERATIONS) if f"[{section}]" in block.text))
     subprocess.run([BUILD / "bin/footfall-aggregator", "--config", settings, "--check-config"], check=True)
 
 
@@ -271,4 +272,4 @@ def test_every_block_has_its_test():
     """Those of docs/cutover.md are in test_cutover.py."""
     assert {block.language for block in blocks(README)} <= {"sh", "ini", "sql", "nginx", "html", "json"}
     assert [block.language for block in blocks(OPERATIONS)] == [
-        "sh", "ini", "sql", "ini", "ini", "sql", "sh", "ini", "sql", "sql", "sh", "sql", "sh", "sql", "sql", "sh"]
+        "sh", "ini", "sql", "ini", "ini", "sql", "sh", "ini", "ini", "sql", "sql", "sql", "sh", "sql", "sh", "sql", "sql", "sh"]

@@ -20,15 +20,28 @@ int store_bench_make_template(void **state)
     return migrate_run(postgres_make(TEMPLATE, NULL), &report, &why) == STATUS_OK ? 0 : -1;
 }
 
+static void start_store(struct store_bench *bench, struct store_options options)
+{
+    options.conninfo = bench->conninfo;
+    options.topic = BENCH_TOPIC;
+    options.gap_ms = BENCH_GAP_MS;
+    options.max_open_sessions = 100000;
+    bench->store = store_new(&bench->loop, &options);
+    store_set_cluster(bench->store, BENCH_CLUSTER, BENCH_PARTITIONS);
+}
+
+void store_bench_replace_store(struct store_bench *bench, struct store_options options)
+{
+    store_close(&bench->store, NULL, NULL);
+    start_store(bench, options);
+}
+
 void store_bench_start(struct store_bench *bench, const char *conninfo)
 {
     memset(bench, 0, sizeof *bench);
     bench->conninfo = strdup(conninfo);
     assert_int_equal(uv_loop_init(&bench->loop), 0);
-    struct store_options options = {
-        .conninfo = conninfo, .topic = BENCH_TOPIC, .gap_ms = BENCH_GAP_MS, .max_open_sessions = 100000};
-    bench->store = store_new(&bench->loop, &options);
-    store_set_cluster(bench->store, BENCH_CLUSTER, BENCH_PARTITIONS);
+    start_store(bench, (struct store_options){0});
     struct merge_rules rules = {
         .topic = BENCH_TOPIC, .gap_ms = BENCH_GAP_MS, .lateness_ms = 15000, .max_closed = 5000};
     bench->merge = merge_new(&rules);

@@ -35,6 +35,8 @@ int store_bench_set_up(void **state);
 int store_bench_tear_down(void **state);
 
 void store_bench_start(struct store_bench *bench, const char *conninfo);
+/* Another store, with these options besides those that all have. */
+void store_bench_replace_store(struct store_bench *bench, struct store_options options);
 void store_bench_stop(struct store_bench *bench);
 
 /* The claim is the caller's; NULL unless the result is DONE. */

@@ -312,6 +312,10 @@ static void roles_may_what_they_need_and_no_more(void **state)
         {"SELECT footfall.fold_rollups(10)", true, false},
         {"DELETE FROM footfall.folded_traffic", false, false},
         {"TRUNCATE processed_events", false, false},
+        {"SELECT footfall.drop_day('2031-05-05')", true, false},
+        {"SELECT footfall.drop_sessions('2031-05-05', '-infinity', 1)", true, false},
+        {"SELECT footfall.drop_rejects('2031-05-05', 1)", true, false},
+        {"DELETE FROM footfall.dropped_days", false, false},
         {"CREATE TABLE public.mine ()", false, false},
         {"CREATE TABLE footfall.mine ()", false, false},
     };
@@ -349,6 +353,20 @@ static void days_are_made_once_each(void **state)
                "1");
 }
 
+/* While it waited it would hold the table, which who makes an old day wants next. */
+static void a_day_ahead_waits_for_nobody(void **state)
+{
+    struct bench *bench = *state;
+    assert_int_equal(migrate(bench), STATUS_OK);
+    PGconn *maker = postgres_connect(bench->conninfo);
+    postgres_do(maker, "BEGIN; SELECT pg_advisory_xact_lock(1181708148, 2)");
+    postgres_do(bench->conn, "SET statement_timeout = '1500ms'");
+    assert_ask(bench, "SELECT footfall.make_day_ahead('2031-05-05')", "f");
+    postgres_do(maker, "ROLLBACK");
+    assert_ask(bench, "SELECT footfall.make_day_ahead('2031-05-05')", "t");
+    postgres_disconnect(maker);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -371,6 +389,7 @@ int main(void)
         TEST(roles_may_what_they_need_and_no_more),
         TEST(every_relation_has_its_rights),
         TEST(days_are_made_once_each),
+        TEST(a_day_ahead_waits_for_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

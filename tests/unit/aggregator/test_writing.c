@@ -300,6 +300,22 @@ static void a_day_that_was_dropped_is_made_again(void **state)
     claim_free(&claim);
 }
 
+/* Not by a failure, which costs all claims. */
+static void days_that_may_be_dropped_are_asked_for_with_each_batch(void **state)
+{
+    struct store_bench *bench = *state;
+    store_bench_replace_store(bench, (struct store_options){.retention_days = 30});
+    struct claim *claim = store_bench_claim(bench, 3);
+    for (int64_t round = 0; round < 3; round++) {
+        batch_clear(bench->batch);
+        add_hits(bench, 3, 5 * round, 5 * round + 5);
+        assert_int_equal(store_bench_write(bench, &claim, 1), STORE_DONE);
+        store_bench_ask(bench, "SELECT footfall.drop_day('2025-02-02')", "");
+    }
+    store_bench_ask(bench, "SELECT sum(hits) FROM traffic_by_hour", "15");
+    claim_free(&claim);
+}
+
 static void an_agent_that_somebody_else_added_is_fine(void **state)
 {
     struct store_bench *bench = *state;
@@ -377,6 +393,7 @@ int main(void)
         TEST(a_hit_read_away_from_home_leaves_a_stray),
         TEST(days_are_made_for_the_batch_and_the_week),
         TEST(a_day_that_was_dropped_is_made_again),
+        TEST(days_that_may_be_dropped_are_asked_for_with_each_batch),
         TEST(an_agent_that_somebody_else_added_is_fine),
         TEST(what_was_known_is_forgotten_with_the_connection),
         TEST(a_peek_sees_strays),

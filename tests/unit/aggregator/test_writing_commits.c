@@ -19,18 +19,6 @@ static void watch_commits(struct store_bench *bench)
                               "  DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION look()");
 }
 
-static void replace_store(struct store_bench *bench, bool commits_lazily)
-{
-    store_close(&bench->store, NULL, NULL);
-    struct store_options options = {.conninfo = bench->conninfo,
-                                    .topic = BENCH_TOPIC,
-                                    .gap_ms = BENCH_GAP_MS,
-                                    .max_open_sessions = 1000,
-                                    .commits_lazily = commits_lazily};
-    bench->store = store_new(&bench->loop, &options);
-    store_set_cluster(bench->store, BENCH_CLUSTER, BENCH_PARTITIONS);
-}
-
 /* A claim, a batch, a halt. */
 static void work(struct store_bench *bench)
 {
@@ -45,7 +33,6 @@ static void nothing_is_taken_back_unless_it_may(void **state)
 {
     struct store_bench *bench = *state;
     watch_commits(bench);
-    replace_store(bench, false);
     work(bench);
     store_bench_ask(bench, "SELECT string_agg(setting, ' ' ORDER BY ctid) FROM seen", "on on on");
 }
@@ -54,7 +41,7 @@ static void only_batches_may_be_taken_back(void **state)
 {
     struct store_bench *bench = *state;
     watch_commits(bench);
-    replace_store(bench, true);
+    store_bench_replace_store(bench, (struct store_options){.commits_lazily = true});
     work(bench);
     store_bench_ask(bench, "SELECT string_agg(setting, ' ' ORDER BY ctid) FROM seen", "on off on");
 }
