@@ -8,9 +8,11 @@
 #include "aggregator/backfill.h"
 #include "aggregator/backoff.h"
 #include "aggregator/configuration.h"
+#include "aggregator/erase.h"
 #include "aggregator/forget.h"
 #include "aggregator/locate.h"
 #include "aggregator/migrate.h"
+#include "aggregator/receipt.h"
 #include "aggregator/resume.h"
 #include "aggregator/retry.h"
 #include "aggregator/service.h"
@@ -56,15 +58,19 @@ static enum status migrate_patiently(const char *conninfo, struct migrate_report
     return status;
 }
 
+static const char *owner_conninfo_of(const struct configuration *configuration)
+{
+    bool has_owner = configuration->postgres_owner_conninfo[0] != '\0';
+    return has_owner ? configuration->postgres_owner_conninfo : configuration->postgres_conninfo;
+}
+
 static int run_migrate(const struct configuration *configuration, const struct program_call *call)
 {
     struct migrate_report report;
     struct why why;
     if (call->argument_count > 0)
         return complain("migrate takes no arguments", EX_USAGE);
-    bool has_owner = configuration->postgres_owner_conninfo[0] != '\0';
-    enum status status = migrate_patiently(
-        has_owner ? configuration->postgres_owner_conninfo : configuration->postgres_conninfo, &report, &why);
+    enum status status = migrate_patiently(owner_conninfo_of(configuration), &report, &why);
     if (status != STATUS_OK)
         return complain(why.text, exit_code_of(status));
     if (report.from_version == report.to_version)
@@ -194,6 +200,56 @@ static int run_backfill(const struct configuration *configuration, const struct 
     return backfill_run(configuration, call->arguments[1]);
 }
 
+static void ask_retentions(const struct configuration *configuration, const struct settings *settings,
+                           struct receipt_topic *topics, size_t count)
+{
+    const struct topic_access access = {configuration->kafka_brokers, configuration->kafka_topic, settings};
+    struct rd_kafka_s *kafka;
+    struct topic_facts facts;
+    struct why why;
+    if (topic_open(&access, &kafka, &facts, &why) != STATUS_OK)
+        return;
+    for (size_t i = 0; i < count; i++)
+        topics[i].is_known = topic_ask_retention(kafka, topics[i].name, &topics[i].retention_ms);
+    topic_close(&kafka);
+}
+
+/* Those of the settings, and what else the database has hits of. */
+static size_t list_topics(const struct configuration *configuration, const struct erase_report *report,
+                          struct receipt_topic topics[ERASE_MAX_TOPICS + 2])
+{
+    size_t count = 0;
+    topics[count++] = (struct receipt_topic){.name = configuration->kafka_topic};
+    if (configuration->enriched_topic[0] != '\0')
+        topics[count++] = (struct receipt_topic){.name = configuration->enriched_topic};
+    for (size_t i = 0; i < report->topic_count; i++)
+        if (strcmp(report->topics[i], configuration->kafka_topic) != 0)
+            topics[count++] = (struct receipt_topic){.name = report->topics[i]};
+    return count;
+}
+
+static int run_erase(const struct configuration *configuration, const struct program_call *call)
+{
+    struct erase_report report;
+    struct receipt_topic topics[ERASE_MAX_TOPICS + 2];
+    struct why why;
+    ip_address ip;
+    if (call->argument_count != 1)
+        return complain("erase needs one address", EX_USAGE);
+    if (ip_read(slice_of(call->arguments[0]), &ip) != STATUS_OK)
+        return complain(
+            "erase needs an address such as 203.0.113.7 or 2001:db8::7, without brackets, port, zone or"
+            " prefix length",
+            EX_USAGE);
+    enum status status = erase_run(owner_conninfo_of(configuration), ip, &report, &why);
+    if (status != STATUS_OK)
+        return complain(why.text, exit_code_of(status));
+    size_t count = list_topics(configuration, &report, topics);
+    ask_retentions(configuration, call->settings, topics, count);
+    receipt_print(stdout, &(struct receipt){ip, &report, configuration->kafka_brokers, topics, count});
+    return 0;
+}
+
 static const struct program_command commands[] = {
     {"migrate", "", "brings the schema up to date and says what was done", false},
     {"resume", "PARTITION|all [--accept-loss]",
@@ -204,6 +260,10 @@ static const struct program_command commands[] = {
      "puts rejected hits through the checks again: what is good now is stored, the rest stays", false},
     {"forget-stream", "[STREAM…]",
      "deletes what is kept of whole streams that have ended: of these, or of those that ended 30 days ago",
+     false},
+    {"erase", "ADDR",
+     "takes an IP address out of all that Postgres holds, and prints a receipt that says what stays "
+     "elsewhere",
      false},
     {"locate", "ADDR…",
      "prints what would be stored as the place of each address: source, geodata, coordinates, and why",
@@ -226,6 +286,8 @@ static int dispatch(const struct configuration *configuration, const struct prog
         return run_retry(configuration, call);
     if (strcmp(call->command, "forget-stream") == 0)
         return run_forget(configuration, call);
+    if (strcmp(call->command, "erase") == 0)
+        return run_erase(configuration, call);
     if (strcmp(call->command, "backfill-geo") == 0)
         return run_backfill(configuration, call);
     return run_locate(configuration, call);

@@ -4,12 +4,13 @@
 
 #include <librdkafka/rdkafka.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "proto/kafka.h"
 #include "proto/partition.h"
 
-enum { ASK_TIMEOUT_MS = 1000 };
+enum { ASK_TIMEOUT_MS = 1000, RETENTION_TIMEOUT_MS = 5000 };
 
 static void read_topic(struct topic_facts *facts, const char *name, const rd_kafka_metadata_topic_t *topic)
 {
@@ -45,6 +46,48 @@ bool topic_ask_log(rd_kafka_t *handle, const char *topic, int partition, struct 
 {
     return rd_kafka_query_watermark_offsets(handle, topic, partition, &log->first, &log->end,
                                             ASK_TIMEOUT_MS) == RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+/* ---- How long it keeps records ---- */
+
+static bool find_retention(const rd_kafka_DescribeConfigs_result_t *result, int64_t *retention_ms)
+{
+    size_t resource_count, entry_count;
+    const rd_kafka_ConfigResource_t **resources =
+        rd_kafka_DescribeConfigs_result_resources(result, &resource_count);
+    if (resource_count != 1 || rd_kafka_ConfigResource_error(resources[0]))
+        return false;
+    const rd_kafka_ConfigEntry_t **entries = rd_kafka_ConfigResource_configs(resources[0], &entry_count);
+    for (size_t i = 0; i < entry_count; i++)
+        if (strcmp(rd_kafka_ConfigEntry_name(entries[i]), "retention.ms") == 0)
+            return slice_to_int64(slice_of(rd_kafka_ConfigEntry_value(entries[i])), -1, INT64_MAX,
+                                  retention_ms) == STATUS_OK;
+    return false;
+}
+
+static void ask_config(rd_kafka_t *handle, const char *topic, rd_kafka_queue_t *answers)
+{
+    char reason[256];
+    rd_kafka_ConfigResource_t *asked = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic);
+    rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(handle, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
+    MUST(!rd_kafka_AdminOptions_set_request_timeout(options, RETENTION_TIMEOUT_MS, reason, sizeof reason));
+    rd_kafka_DescribeConfigs(handle, &asked, 1, options, answers);
+    rd_kafka_AdminOptions_destroy(options);
+    rd_kafka_ConfigResource_destroy(asked);
+}
+
+bool topic_ask_retention(rd_kafka_t *handle, const char *topic, int64_t *retention_ms)
+{
+    rd_kafka_queue_t *answers = rd_kafka_queue_new(handle);
+    ask_config(handle, topic, answers);
+    rd_kafka_event_t *answer = rd_kafka_queue_poll(answers, 2 * RETENTION_TIMEOUT_MS);
+    const rd_kafka_DescribeConfigs_result_t *result =
+        answer != NULL ? rd_kafka_event_DescribeConfigs_result(answer) : NULL;
+    bool is_found = result != NULL && !rd_kafka_event_error(answer) && find_retention(result, retention_ms);
+    if (answer != NULL)
+        rd_kafka_event_destroy(answer);
+    rd_kafka_queue_destroy(answers);
+    return is_found;
 }
 
 /* ---- For commands ---- */

@@ -24,6 +24,10 @@ void topic_ask(struct rd_kafka_s *handle, const char *topic, struct topic_facts 
 /* False: no answer. */
 bool topic_ask_log(struct rd_kafka_s *handle, const char *topic, int partition, struct loss_log *log);
 
+/* How long the topic keeps its records, as its retention.ms says; -1: for ever. False: no answer, or no right to
+ * ask (DescribeConfigs). */
+bool topic_ask_retention(struct rd_kafka_s *handle, const char *topic, int64_t *retention_ms);
+
 struct topic_access { /* all borrowed */
     const char *brokers;
     const char *topic;

@@ -103,7 +103,8 @@ static enum step_move read_fence(void *job, const struct database_reply *reply)
         return STEP_NEXT;
     case FENCE_LOST:
         return steps_stop(writing->steps, STORE_FENCED, partition,
-                          "partition %d was claimed or moved by somebody else", partition);
+                          "partition %d was claimed by another aggregator, or by a command such as erase",
+                          partition);
     default:
         return steps_stop(writing->steps, STORE_RETRY, partition,
                           "partition %d was claimed on a connection that is gone", partition);

@@ -219,6 +219,12 @@ def test_rejects_are_retried_as_the_document_says(site, machine):
         assert machine.sql(f"SELECT has_table_privilege('footfall_aggregate', '{table}', 'DELETE')") == "t"
 
 
+def test_an_address_is_erased_as_the_document_says(site, machine):
+    block = next(block.text for block in blocks(OPERATIONS) if " erase " in block.text)
+    said = machine.sh(block)
+    assert said.startswith("nothing of 203.0.113.7 was found") and "Kafka topic hits on kafka:9092: until its retention.ms of 1209600000" in said
+
+
 def test_commands_of_the_readme_are_those_of_the_help(machine):
     told = set(re.findall(r"^  ([a-z-]+) ", machine.sh("footfall-aggregator --help").partition("\ncommands")[2], re.M))
     rows = re.search(r"(^\| `footfall-aggregator.*?)\n\n", README.read_text(), re.M | re.S).group(1)
@@ -272,4 +278,4 @@ def test_every_block_has_its_test():
     """Those of docs/cutover.md are in test_cutover.py."""
     assert {block.language for block in blocks(README)} <= {"sh", "ini", "sql", "nginx", "html", "json"}
     assert [block.language for block in blocks(OPERATIONS)] == [
-        "sh", "ini", "sql", "ini", "ini", "sql", "sh", "ini", "ini", "sql", "sql", "sql", "sh", "sql", "sh", "sql", "sql", "sh"]
+        "sh", "ini", "sql", "ini", "ini", "sql", "sh", "ini", "ini", "sql", "sql", "sh", "sh", "sql", "sh", "sql", "sql", "sh"]
