@@ -505,6 +505,31 @@ static void one_that_never_changes_does_not_keep_all_rows(void **state)
     sessions_free(&store);
 }
 
+/* Visitors who come at random for hours: some sessions rest long in old changes, most change again and again. */
+static void stored_changes_stay_small_under_load(void **state)
+{
+    (void)state;
+    enum { OPEN = 10000, A_BATCH = 250, BATCHES = 2000, TWICE = 2 * (2 * OPEN + 10000) };
+    struct sessions *store = sessions_new(GAP_MS, NO_BOUND);
+    struct choice choice = choice_seeded(8);
+    size_t written = 0;
+    for (uint32_t i = 0; i < OPEN; i++) {
+        struct session part = visitor(i);
+        sessions_add(store, &part, (mono_ms){0});
+    }
+    for (int64_t version = 1; version <= BATCHES; version++) {
+        for (int i = 0; i < A_BATCH; i++) {
+            struct session part = visitor((uint32_t)choice_below(&choice, OPEN));
+            sessions_add(store, &part, (mono_ms){0});
+        }
+        written += store_changes(store, version);
+        assert_true(sessions_change_rows(store) < TWICE);
+    }
+    assert_int_equal(sessions_count(store), OPEN);
+    assert_true(written < 2UL * A_BATCH * BATCHES); /* it costs less than what it keeps small */
+    sessions_free(&store);
+}
+
 /* ---- A million ---- */
 
 enum { MILLION = 1000000 };
@@ -566,6 +591,7 @@ int main(void)
         cmocka_unit_test(replay_does_not_join),
         cmocka_unit_test(a_replayed_session_that_is_shorter_ends_earlier),
         cmocka_unit_test(one_that_never_changes_does_not_keep_all_rows),
+        cmocka_unit_test(stored_changes_stay_small_under_load),
         cmocka_unit_test(a_million_are_held_in_72_bytes_each),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
