@@ -7,7 +7,7 @@
 
 #include "aggregator/result.h"
 
-enum { MAX_ATTEMPTS = 3, CHANGES_A_PAGE = 10000 /* as in fetch_changes */ };
+enum { MAX_ATTEMPTS = 3 };
 
 static void add_key(const struct claiming *claiming, struct database_statement *statement)
 {
@@ -117,31 +117,27 @@ static enum step_move commit(void *job)
     return steps_command(claiming->steps, "COMMIT");
 }
 
-/* Nobody else writes from here on, so the changes can be read page by page without the lock. */
-static enum step_move begin_reading(void *job)
-{
-    struct claiming *claiming = job;
-    return steps_command(claiming->steps, "BEGIN READ ONLY");
-}
-
+/* Nobody else writes from here on, so the changes can be read without the lock; some pages at a time, about a
+ * megabyte, for a statement that sorts all of millions comes upon its timeout. */
 static enum step_move ask_changes(void *job)
 {
     struct claiming *claiming = job;
     struct database_statement statement = {
         .sql =
-            "DECLARE changes BINARY NO SCROLL CURSOR FOR"
-            " SELECT ip, host, start_hit, last_hit, events, bot_events, entry_url, referrer, country, state,"
-            "        city, exit_url"
-            "   FROM footfall.open_session_changes WHERE topic = $1 AND partition = $2::int4"
-            "  ORDER BY version, ordinal"};
+            "SELECT page.version, (page.ordinal + change.place - 1)::int4 AS ordinal, change.ip, change.host,"
+            "       change.start_hit, change.last_hit, change.events, change.bot_events, change.entry_url,"
+            "       change.referrer, change.country, change.state, change.city, change.exit_url"
+            "  FROM (SELECT version, ordinal, changes FROM footfall.open_session_pages"
+            "         WHERE topic = $1 AND partition = $2::int4 AND (version, ordinal) > ($3::int8, $4::int4)"
+            "         ORDER BY version, ordinal LIMIT 32) AS page"
+            " CROSS JOIN LATERAL footfall.changes_of_page(page.changes) AS change"
+            " ORDER BY page.version, ordinal"};
+    snprintf(claiming->version_text, sizeof claiming->version_text, "%lld", (long long)claiming->version);
+    snprintf(claiming->ordinal_text, sizeof claiming->ordinal_text, "%d", claiming->ordinal);
     add_key(claiming, &statement);
+    database_statement_add_text(&statement, claiming->version_text);
+    database_statement_add_text(&statement, claiming->ordinal_text);
     return steps_query(claiming->steps, &statement);
-}
-
-static enum step_move fetch_changes(void *job)
-{
-    struct claiming *claiming = job;
-    return steps_command(claiming->steps, "FETCH 10000 FROM changes");
 }
 
 static enum step_move replay_changes(void *job, const struct database_reply *reply)
@@ -149,15 +145,19 @@ static enum step_move replay_changes(void *job, const struct database_reply *rep
     struct claiming *claiming = job;
     int count = result_count(reply->result);
     mono_ms now = mono_now();
+    if (count == 0)
+        return STEP_NEXT;
     for (int row = 0; row < count; row++) {
         struct session change;
-        if (result_session(reply->result, row, 0, &change) != STATUS_OK)
+        if (result_session(reply->result, row, 2, &change) != STATUS_OK)
             return steps_stop(claiming->steps, STORE_HALT, claiming->partition,
                               "footfall.open_session_changes holds a row of partition %d that is no session",
                               claiming->partition);
         sessions_replay(claiming->claim->sessions, &change, now);
     }
-    return count == CHANGES_A_PAGE ? STEP_AGAIN : STEP_NEXT;
+    claiming->version = result_int64(reply->result, count - 1, 0);
+    claiming->ordinal = result_int32(reply->result, count - 1, 1);
+    return STEP_AGAIN;
 }
 
 /* In health none: the index holds only those. */
@@ -200,17 +200,10 @@ static enum step_move take_holes(void *job, const struct database_reply *reply)
 }
 
 static const struct step claim_steps[] = {
-    {"claim_connect", connect, NULL},
-    {"claim_make_row", make_row, NULL},
-    {"claim_begin", begin, NULL},
-    {"claim_own_row", own_row, take_row},
-    {"claim_commit", commit, NULL},
-    {"claim_begin_reading", begin_reading, NULL},
-    {"claim_ask_changes", ask_changes, NULL},
-    {"claim_replay", fetch_changes, replay_changes},
-    {"claim_holes", ask_holes, take_holes},
-    {"claim_end_reading", commit, NULL},
-    {NULL, NULL, NULL},
+    {"claim_connect", connect, NULL},       {"claim_make_row", make_row, NULL},
+    {"claim_begin", begin, NULL},           {"claim_own_row", own_row, take_row},
+    {"claim_commit", commit, NULL},         {"claim_replay", ask_changes, replay_changes},
+    {"claim_holes", ask_holes, take_holes}, {NULL, NULL, NULL},
 };
 
 static enum step_move end_holder(void *job)
@@ -287,6 +280,7 @@ static void on_attempted(void *job, const struct store_result *result, const str
 static void start_attempt(struct claiming *claiming)
 {
     claiming->attempts++;
+    claiming->version = claiming->ordinal = -1;
     steps_start(claiming->steps, claim_steps, claiming, on_attempted);
 }
 

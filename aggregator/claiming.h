@@ -34,6 +34,10 @@ struct claiming {
     char partition_count_text[12];
     char owner_text[UUID_TEXT_LEN + 1];
     struct claim *claim;
+    int64_t version; /* of the change replayed last, and which of that version it is; -1: none yet */
+    int32_t ordinal;
+    char version_text[24];
+    char ordinal_text[12];
     store_claimed_fn *on_claimed;
     void *context;
 };

@@ -152,6 +152,26 @@ static void open_sessions_are_replayed(void **state)
     claim_free(&claim);
 }
 
+/* Not one statement may have to sort all of them: a million are many seconds' work. */
+static void open_sessions_are_loaded_in_pieces_of_one_size(void **state)
+{
+    struct store_bench *bench = *state;
+    postgres_do(bench->admin,
+                "INSERT INTO footfall.open_session_pages"
+                " SELECT 'hits', 6, 1, n / 100 * 100, json_agg(json_build_array("
+                "        '10.' || n / 65536 || '.' || n / 256 %% 256 || '.' || n %% 256, 'example.com',"
+                "        1738454400000, 1738454400000, 1, 0) ORDER BY n)"
+                "   FROM generate_series(0, 49999) AS n GROUP BY n / 100");
+    postgres_do(bench->admin, "ALTER ROLE CURRENT_USER SET work_mem = '2MB'");
+    postgres_do(bench->admin,
+                "ALTER ROLE CURRENT_USER SET temp_file_limit = 0"); /* nothing that needs more */
+    struct claim *claim = store_bench_claim(bench, 6);
+    postgres_do(bench->admin, "ALTER ROLE CURRENT_USER RESET ALL");
+    assert_non_null(claim);
+    assert_int_equal(sessions_count(claim->sessions), 50000);
+    claim_free(&claim);
+}
+
 static void a_change_that_is_no_session_halts(void **state)
 {
     struct store_bench *bench = *state;
@@ -310,6 +330,7 @@ int main(void)
         TEST(only_the_owner_halts),
         TEST(strays_that_wait_are_seen),
         TEST(open_sessions_are_replayed),
+        TEST(open_sessions_are_loaded_in_pieces_of_one_size),
         TEST(a_change_that_is_no_session_halts),
         TEST(a_page_that_is_no_page_halts),
         TEST(without_tables_it_halts_with_the_mend),
