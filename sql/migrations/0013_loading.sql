@@ -30,4 +30,4 @@ SELECT topic, partition, version, (ordinal + place - 1)::integer AS ordinal, ip,
   FROM footfall.open_session_pages
  CROSS JOIN LATERAL footfall.changes_of_page(changes);
 
-INSERT INTO footfall.migrations VALUES (12, '0012_loading');
+INSERT INTO footfall.migrations VALUES (13, '0013_loading');
