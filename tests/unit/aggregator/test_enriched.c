@@ -36,6 +36,19 @@ struct rig {
     int partition_of[VISITORS];
 };
 
+rd_kafka_t *__real_rd_kafka_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, char *text, size_t size);
+rd_kafka_t *__wrap_rd_kafka_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, char *text, size_t size);
+
+static rd_kafka_t *last_producer; /* that of the rig's enriched, as soon as it has one */
+
+rd_kafka_t *__wrap_rd_kafka_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, char *text, size_t size)
+{
+    rd_kafka_t *handle = __real_rd_kafka_new(type, conf, text, size);
+    if (type == RD_KAFKA_PRODUCER)
+        last_producer = handle;
+    return handle;
+}
+
 static void note_change(void *context)
 {
     struct rig *rig = context;
@@ -261,6 +274,45 @@ static void a_batch_that_was_given_up_does_not_confirm_the_next(void **state)
     assert_in_topic(rig, HITS, 2, 2);
 }
 
+static void make_fatal(void)
+{
+    rd_kafka_resp_err_t error = RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER;
+    assert_int_equal(rd_kafka_test_fatal_error(last_producer, error, "a test"), RD_KAFKA_RESP_ERR_NO_ERROR);
+}
+
+/* While no batch is on its way nobody needs to know. */
+static void after_a_fatal_error_another_producer_goes_on(void **state)
+{
+    struct rig *rig = *state;
+    mock_kafka_add_topic(rig->kafka, TOPIC, PARTITIONS);
+    fill_batch(rig, HITS);
+    assert_int_equal(publish(rig), STATUS_OK);
+    make_fatal();
+    for (rd_kafka_t *fatal = last_producer; last_producer == fatal;) {
+        uv_run(&rig->loop, UV_RUN_NOWAIT);
+        assert_int_equal(wait(rig, enriched_reach), STATUS_OK);
+    }
+    assert_int_equal(publish(rig), STATUS_OK);
+    assert_in_topic(rig, HITS, 2, 2);
+}
+
+static void a_fatal_error_fails_the_batch_on_its_way(void **state)
+{
+    struct rig *rig = *state;
+    mock_kafka_add_topic(rig->kafka, TOPIC, PARTITIONS);
+    fill_batch(rig, HITS);
+    assert_int_equal(wait(rig, enriched_reach), STATUS_OK);
+    for (int i = 0; i < PARTITIONS; i++) /* nothing is confirmed before it */
+        rd_kafka_mock_broker_push_request_error_rtts(mock_kafka_cluster(rig->kafka), BROKER, PRODUCE, 1,
+                                                     RD_KAFKA_RESP_ERR_NO_ERROR, 1000);
+    enriched_send(rig->enriched, rig->batch);
+    make_fatal();
+    assert_int_equal(wait(rig, enriched_confirm), STATUS_UNAVAILABLE);
+    enriched_forget(rig->enriched);
+    assert_int_equal(publish(rig), STATUS_OK);
+    assert_in_topic(rig, HITS, 1, 2);
+}
+
 static void what_librdkafka_refuses_is_said_at_the_start(void **state)
 {
     struct rig *rig = *state;
@@ -286,6 +338,8 @@ int main(void)
         RIG_TEST(silent_brokers_fail_the_batch),
         RIG_TEST(slow_brokers_are_waited_for),
         RIG_TEST(a_batch_that_was_given_up_does_not_confirm_the_next),
+        RIG_TEST(after_a_fatal_error_another_producer_goes_on),
+        RIG_TEST(a_fatal_error_fails_the_batch_on_its_way),
         RIG_TEST(what_librdkafka_refuses_is_said_at_the_start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
