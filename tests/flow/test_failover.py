@@ -140,3 +140,20 @@ def test_a_primary_that_only_reads(programs, topic, database, primary, some):
     primary.ask("SELECT pg_reload_conf()")
     database.wait_stored(topic)
     oracle.check(database, some)
+
+
+def test_a_synchronous_standby_that_is_away(programs, topic, database, primary, some, long):
+    """COMMITs hang, and hold the locks of their rows; what was done by them is seen when they are let go."""
+    if long == 1:
+        pytest.skip("takes its time")
+    aggregator = programs.aggregator(topic, database)
+    database.wait_shared(topic, 1)
+    primary.ask("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+    primary.ask("SELECT pg_reload_conf()")
+    topic.produce(hits.from_collectors(some, topic.partitions, SEED))
+    wait_until(lambda: "commit: Postgres did not answer in time" in aggregator.log_text(), "a COMMIT hangs")
+    wait_until(lambda: "holder_ended" in aggregator.log_text(), "who hangs is ended")
+    primary.ask("ALTER SYSTEM RESET synchronous_standby_names")
+    primary.ask("SELECT pg_reload_conf()")
+    database.wait_stored(topic)
+    oracle.check(database, some)
