@@ -5,7 +5,7 @@
 #include <libpq-fe.h>
 #include <string.h>
 
-enum { OLDEST_SERVER = 140000 }; /* the first with multiranges */
+enum { OLDEST_SERVER = 150000 }; /* the first whose unique indexes take NULL for equal */
 
 static const struct {
     const char *keyword;
@@ -50,7 +50,7 @@ enum status connection_open(const char *conninfo, struct pg_conn **conn, struct 
     if (PQstatus(opened) != CONNECTION_OK)
         return refuse(opened, STATUS_UNAVAILABLE, PQerrorMessage(opened), why);
     if (PQserverVersion(opened) < OLDEST_SERVER)
-        return refuse(opened, STATUS_CONFLICT, "the server is older than PostgreSQL 14", why);
+        return refuse(opened, STATUS_CONFLICT, "the server is older than PostgreSQL 15", why);
     *conn = opened;
     return STATUS_OK;
 }

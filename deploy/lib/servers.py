@@ -196,7 +196,7 @@ class Kafka(Server):
 
 
 def postgres_bin():
-    for version in ("17", "16", "15", "14"):
+    for version in ("17", "16", "15"):
         path = pathlib.Path(f"/usr/lib/postgresql/{version}/bin")
         if (path / "initdb").exists():
             return path
