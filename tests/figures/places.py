@@ -15,19 +15,23 @@ RATE, SECONDS = 1000, 20  # of the live part
 ADDRESSES = 20000         # heavy-tailed
 
 
-def _start(pipe, tools, name, url):
-    """An aggregator on a database of its own, which reads the topic from its beginning; url None: without the service."""
+def _service(url):
+    """The settings; url None: without the service."""
+    return {"ip2location.url": url, "ip2location.key": KEY, "ip2location.daily_budget": 100_000_000,
+            "ip2location.monthly_budget": 1_000_000_000} if url else {}
+
+
+def _start(pipe, tools, name, settings):
+    """An aggregator on a database of its own, which reads the topic from its beginning."""
     pipe.postgres.create_database(name)
-    service = {"ip2location.url": url, "ip2location.key": KEY, "ip2location.daily_budget": 100_000_000,
-               "ip2location.monthly_budget": 1_000_000_000} if url else {}
     return Program(pipe.folder / name, tools.binary, {
         "kafka.brokers": pipe.kafka.brokers, "postgres.conninfo": pipe.postgres.conninfo(name), "events.max_age": "90d",
-        **service}, free_ports(1)[0], name=name)
+        **settings}, free_ports(1)[0], name=name)
 
 
-def _backlog(pipe, tools, name, url, count):
+def backlog(pipe, tools, name, settings, count):
     """(hits/s from the first stored hit on, CPU seconds of the aggregator and of Postgres a million hits)"""
-    aggregator = _start(pipe, tools, name, url)
+    aggregator = _start(pipe, tools, name, settings)
     with psycopg2.connect(pipe.postgres.conninfo(name)) as watcher:
         watcher.autocommit = True
         cursor = watcher.cursor()
@@ -57,7 +61,7 @@ def measure_dead(pipe, tools, count, rounds=3):
     runs = collections.defaultdict(list)
     for number in range(rounds):
         for mode, url in urls.items():
-            runs[mode].append(_backlog(pipe, tools, f"places_{mode}_{number}", url, count))
+            runs[mode].append(backlog(pipe, tools, f"places_{mode}_{number}", _service(url), count))
     hanging.stop()
     for mode, figures in runs.items():
         print(f"places: service {mode}: "
@@ -69,7 +73,7 @@ def measure_live(pipe, tools, delay_s):
     stub = Stub()
     stub.delay_s = delay_s
     name = f"places_live_{int(delay_s * 1000)}"
-    aggregator = _start(pipe, tools, name, stub.url)
+    aggregator = _start(pipe, tools, name, _service(stub.url))
     aggregator.start()
     wait_until(lambda: aggregator.metrics()["footfall_lag_messages"] == 0 and
                aggregator.metrics()["footfall_partitions_held"] > 0, "caught up", 600)
