@@ -25,7 +25,9 @@ static const char has_versions[] =
     "SELECT FROM pg_class WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = 'footfall')"
     "   AND relname = 'migrations'";
 
-static const char find_versions[] = "SELECT version FROM footfall.migrations ORDER BY version";
+/* Through JSON: the column is missing in tables of before 0014. */
+static const char find_versions[] = "SELECT version, coalesce((to_jsonb(m) ->> 'oldest')::integer, version)"
+                                    "  FROM footfall.migrations m ORDER BY version";
 
 /* The public relations that our files make, but for the reports. */
 static const char find_foreign[] =
@@ -40,7 +42,13 @@ static const char find_foreign[] =
 struct versions {
     bool is_applied[64]; /* by index in migrations */
     int newest;
+    int needed; /* by those that we do not know; 0: there are none */
 };
+
+static int newest_known(void)
+{
+    return migrations[migration_count - 1].version;
+}
 
 /* Runs one text of SQL; *result (may be NULL) is for PQclear. */
 static enum status run_sql(PGconn *conn, const char *sql, const char *what, PGresult **result,
@@ -63,7 +71,10 @@ static void note_versions(const PGresult *result, struct versions *versions)
 {
     for (int row = 0; row < PQntuples(result); row++) {
         int version = atoi(PQgetvalue(result, row, 0));
+        int oldest = atoi(PQgetvalue(result, row, 1));
         versions->newest = version;
+        if (version > newest_known() && oldest > versions->needed)
+            versions->needed = oldest;
         for (size_t i = 0; i < migration_count; i++)
             versions->is_applied[i] |= migrations[i].version == version;
     }
@@ -91,12 +102,13 @@ static enum status find_out_versions(PGconn *conn, struct versions *versions, st
 
 static enum status refuse_newer(const struct versions *versions, struct why *why)
 {
-    int known = migrations[migration_count - 1].version;
-    if (versions->newest <= known)
+    if (versions->needed <= newest_known())
         return STATUS_OK;
-    return why_say(why, STATUS_CONFLICT,
-                   "the database's schema is at version %d, this program knows %d: run the newer program",
-                   versions->newest, known);
+    return why_say(
+        why, STATUS_CONFLICT,
+        "the database's schema is at version %d, for programs that know version %d, and this one knows"
+        " %d: run the newer program",
+        versions->newest, versions->needed, newest_known());
 }
 
 /* The first file that is not in the database; migration_count: there is none. */
@@ -177,7 +189,8 @@ static enum status migrate(PGconn *conn, struct migrate_report *report, struct w
     if (status == STATUS_OK && find_pending(&versions) < migration_count)
         status = apply_pending(conn, why);
     if (status == STATUS_OK)
-        *report = (struct migrate_report){versions.newest, migrations[migration_count - 1].version};
+        *report = (struct migrate_report){versions.newest, versions.newest > newest_known() ? versions.newest
+                                                                                            : newest_known()};
     return status;
 }
 

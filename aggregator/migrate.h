@@ -7,7 +7,8 @@
  * rights of the group roles are granted with the last one. Hits flow meanwhile: no statement waits for a lock
  * for more than two seconds, since everybody else waits behind it. A role that may read footfall.migrations
  * and nothing more is fine when nothing is pending. Tables of our names that we did not make are refused with
- * the statement that renames them. A database newer than the program is refused. */
+ * the statement that renames them. A database newer than the program is refused, unless its
+ * newer files say that the program may go on. */
 #ifndef AGGREGATOR_MIGRATE_H
 #define AGGREGATOR_MIGRATE_H
 

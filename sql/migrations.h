@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * migrations: the numbered SQL files of sql/migrations, built into the program.
  *
- * Hits flow while a file is applied, and programs of the version before go on afterwards, so a file only adds.
+ * Hits flow while a file is applied, and programs of the version before go on afterwards, so a file only adds,
+ * and says so in footfall.migrations.oldest.
  * One that alters tables which batches write begins with LOCK TABLE footfall.partitions IN EXCLUSIVE MODE,
  * where batches begin too: so neither waits for the other in a circle. What takes long is a file of its own
  * that locks nothing.

@@ -20,4 +20,4 @@ INSERT INTO footfall.rights VALUES
     ('footfall.next_campaigns',      'footfall_writer', 'SELECT, INSERT'),
     ('public.next_hits_by_campaign', 'footfall_reader', 'SELECT');
 
-INSERT INTO footfall.migrations VALUES (9001, '9001_next');
+INSERT INTO footfall.migrations (version, name, oldest) VALUES (9001, '9001_next', 14);

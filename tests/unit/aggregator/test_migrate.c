@@ -198,6 +198,22 @@ static void a_newer_schema_is_refused(void **state)
     assert_non_null(strstr(bench->why.text, "9999"));
 }
 
+static void a_newer_schema_that_suits_is_taken(void **state)
+{
+    struct bench *bench = *state;
+    assert_int_equal(migrate(bench), STATUS_OK);
+    postgres_do(bench->conn,
+                "INSERT INTO footfall.migrations (version, name, oldest) VALUES (9998, 'adds', %d)",
+                newest());
+    assert_int_equal(migrate(bench), STATUS_OK);
+    assert_int_equal(bench->report.from_version, 9998);
+    assert_int_equal(bench->report.to_version, 9998);
+    postgres_do(bench->conn,
+                "INSERT INTO footfall.migrations (version, name, oldest) VALUES (9999, 'takes', 9998)");
+    assert_int_equal(migrate(bench), STATUS_CONFLICT);
+    assert_non_null(strstr(bench->why.text, "for programs that know version 9998"));
+}
+
 static void a_failing_file_leaves_those_before_it(void **state)
 {
     struct bench *bench = *state;
@@ -386,6 +402,7 @@ int main(void)
         TEST(a_failing_file_leaves_those_before_it),
         TEST(nobody_there_is_worth_trying_again),
         TEST(a_lock_that_is_not_to_be_had_is_worth_trying_again),
+        TEST(a_newer_schema_that_suits_is_taken),
         TEST(a_role_that_may_not_is_told_so),
         TEST(roles_may_what_they_need_and_no_more),
         TEST(every_relation_has_its_rights),
