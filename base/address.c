@@ -161,7 +161,7 @@ static const ip_range private_v4[] = {
 };
 
 static const ip_range private_v6[] = {
-    V6(0, 0, 0, 0, 8),              /* unspecified, loopback, v4-compatible, NAT64 */
+    V6(0, 0, 0, 0, 8),              /* unspecified, loopback, v4-compatible, local NAT64 (64:ff9b:1::/48) */
     V6(0x01, 0, 0, 0, 8),           /* discard-only */
     V6(0x20, 0x01, 0, 0, 23),       /* IETF protocol assignments, Teredo and benchmarking among them */
     V6(0x20, 0x01, 0x0d, 0xb8, 32), /* documentation */
@@ -172,6 +172,9 @@ static const ip_range private_v6[] = {
     V6(0xfe, 0xc0, 0, 0, 10),       /* site-local */
     V6(0xff, 0, 0, 0, 8),           /* multicast */
 };
+
+/* 64:ff9b::a.b.c.d is a.b.c.d for hosts that have IPv6 only: DNS64 answers so (RFC 6052). */
+static const ip_range nat64 = {{{0, 0x64, 0xff, 0x9b}}, 96};
 
 static bool is_in_any(const ip_range *ranges, size_t count, ip_address ip)
 {
@@ -186,18 +189,25 @@ static bool is_private_v4(ip_address ip)
     return is_in_any(private_v4, sizeof private_v4 / sizeof private_v4[0], ip);
 }
 
+static bool is_private_v4_at(const uint8_t *bytes)
+{
+    ip_address ip = {{[10] = 0xFF, [11] = 0xFF}};
+    memcpy(ip.bytes + 12, bytes, 4);
+    return is_private_v4(ip);
+}
+
 /* 2002:a.b.c.d::/48 is the network behind a.b.c.d and tells it to whoever sees it. */
 static bool is_6to4_of_private(ip_address ip)
 {
-    ip_address behind = {{[10] = 0xFF, [11] = 0xFF}};
-    memcpy(behind.bytes + 12, ip.bytes + 2, 4);
-    return ip.bytes[0] == 0x20 && ip.bytes[1] == 0x02 && is_private_v4(behind);
+    return ip.bytes[0] == 0x20 && ip.bytes[1] == 0x02 && is_private_v4_at(ip.bytes + 2);
 }
 
 bool ip_is_private(ip_address ip)
 {
     if (ip_is_v4(ip))
         return is_private_v4(ip);
+    if (ip_range_has(&nat64, ip))
+        return is_private_v4_at(ip.bytes + 12);
     return is_6to4_of_private(ip) || is_in_any(private_v6, sizeof private_v6 / sizeof private_v6[0], ip);
 }
 

@@ -26,7 +26,7 @@ size_t ip_write(ip_address ip, char out[IP_TEXT_MAX]);
 bool ip_is_v4(ip_address ip);
 bool ip_equals(ip_address a, ip_address b);
 /* Not a public unicast address: private, loopback, link-local, shared (100.64/10), documentation, multicast,
- * reserved (IANA special-purpose registries), or the 6to4 form of such a one. It never leaves the machine. */
+ * reserved (IANA special-purpose registries), or the 6to4 or NAT64 form of such a one. It never leaves the machine. */
 bool ip_is_private(ip_address ip);
 
 /* "10.0.0.0/8", "::1", "2001:db8::/32"; bits beyond the prefix must be zero. */
