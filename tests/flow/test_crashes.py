@@ -15,7 +15,7 @@ from bench.footfall import LONG, SMALL_SEGMENTS
 from bench.load import Load
 from bench.segments import segments
 from bench.strace import Strace
-from servers import wait_until
+from servers import ServerError, wait_until
 
 ROUNDS = 3
 SAMPLE = 25  # of the kills at system calls
@@ -66,7 +66,10 @@ def is_settled(collector):
     """It is dead, or has put away what it found at its start."""
     if not collector.is_running() or not collector.is_ready():
         return not collector.is_running()
-    now = {name.removeprefix("footfall_collector_journal_"): value for name, value in collector.metrics().items()}
+    try:
+        now = {name.removeprefix("footfall_collector_journal_"): value for name, value in collector.metrics().items()}
+    except ServerError:  # killed since it was ready
+        return False
     return not now["recovering"] and now["damaged_segments_total"] == now["quarantined_total"]
 
 
