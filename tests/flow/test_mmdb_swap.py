@@ -19,7 +19,7 @@ FILES = TOP / "tests/data/mmdb"
 COUNTRIES = {"world": {"1": "AU", "36": "CN"}, "country": {"1": "NZ", "36": "TW"}}  # by file, then by the first part of an address
 EITHER = "either"
 ROUNDS = 2        # through all kinds of damage
-SWAPS = 30
+SWAPS = 31        # the last file is not the first one
 MARKED = 40       # hits of which it is known which file must have placed them
 FLOWING = 100     # hits produced at once
 
@@ -104,6 +104,12 @@ class World:
         self.flow.produce(MARKED, self.now)
         self.database.wait_stored(self.topic)
 
+    @contextlib.contextmanager
+    def under_load(self):
+        with self.flow.running():
+            yield
+        self.check()
+
     def replace(self, content):
         """As the documents say that it is done."""
         fresh = self.file.with_suffix(".new")
@@ -132,54 +138,53 @@ class World:
 
 @pytest.fixture
 def world(programs, topic, database, own_folder, seed):
-    flow = Flow(topic, seed)
-    world = World(programs, topic, database, own_folder, flow)
-    with flow.running():
-        yield world
-    world.check()
+    return World(programs, topic, database, own_folder, Flow(topic, seed))
 
 
 def test_bad_files_under_load_keep_the_old_places(world, seed, long):
     rng = random.Random(seed)
-    for name in itertools.islice(itertools.cycle(("country", "world")), ROUNDS * long):
-        with world.expecting("failed"):
-            os.truncate(world.file, world.file.stat().st_size // 2)
-        with world.expecting("failed", asks=False):  # it is watched
-            os.truncate(world.file, 0)
-        with world.expecting("failed"):
-            world.replace(rng.randbytes(10000))
-        with world.expecting("failed"):
-            world.file.unlink()
-        whole = (FILES / f"{name}.mmdb").read_bytes()
-        with world.expecting("failed"):  # a copy in place, half-way …
-            world.file.write_bytes(whole[:len(whole) // 2])
-        with world.expecting("done", asks=False):               # … and done
-            world.now = name
-            world.file.write_bytes(whole)
+    with world.under_load():
+        for name in itertools.islice(itertools.cycle(("country", "world")), ROUNDS * long):
+            with world.expecting("failed"):
+                os.truncate(world.file, world.file.stat().st_size // 2)
+            with world.expecting("failed", asks=False):  # it is watched
+                os.truncate(world.file, 0)
+            with world.expecting("failed"):
+                world.replace(rng.randbytes(10000))
+            with world.expecting("failed"):
+                world.file.unlink()
+            whole = (FILES / f"{name}.mmdb").read_bytes()
+            with world.expecting("failed"):  # a copy in place, half-way …
+                world.file.write_bytes(whole[:len(whole) // 2])
+            with world.expecting("done", asks=False):  # … and done
+                world.now = name
+                world.file.write_bytes(whole)
     said = world.aggregator.log_text()  # repeats are summed there
     assert f"the files in use stay: geo.databases: {world.file} is no MaxMind database" in said and "event=reloaded" in said
 
 
 def test_many_swaps_under_load(world, long):
-    for name in itertools.islice(itertools.cycle(("country", "world")), SWAPS * long):
-        world.use(name)
-        world.ask()
-    wait_until(world.is_used, "the last file is used")
-    assert world.count("done") > 1 and world.count("failed") == 0
+    with world.under_load():
+        for name in itertools.islice(itertools.cycle(("country", "world")), SWAPS * long):
+            world.use(name)
+            world.ask()
+        wait_until(world.is_used, "the last file is used")
+        assert world.count("done") > 1 and world.count("failed") == 0
 
 
 def test_a_file_is_cut_and_written_while_it_is_read(world, long):
-    world.flow.mark_with("world")  # of which nothing else is left at any moment
-    whole = world.file.read_bytes()
-    for _ in range(SWAPS * long):
-        os.truncate(world.file, len(whole) // 3)
+    with world.under_load():
+        world.flow.mark_with("world")  # of which nothing else is left at any moment
+        whole = world.file.read_bytes()
+        for _ in range(SWAPS * long):
+            os.truncate(world.file, len(whole) // 3)
+            world.ask()
+            world.file.write_bytes(whole)
+            world.ask()
+        world.flow.produce(MARKED, "world")
+        world.flow.mark_with(EITHER)
+        with world.expecting("failed"):
+            world.file.unlink()
+        world.use("country")
         world.ask()
-        world.file.write_bytes(whole)
-        world.ask()
-    world.flow.produce(MARKED, "world")
-    world.flow.mark_with(EITHER)
-    with world.expecting("failed"):
-        world.file.unlink()
-    world.use("country")
-    world.ask()
-    wait_until(world.is_used, "a good file is used")
+        wait_until(world.is_used, "a good file is used")

@@ -26,10 +26,15 @@ class Ours(Program):
     """One of our programs. Only the test ends it (kill, a failpoint, stop_well, wait_left), it does not end by itself; and it
     never reports a sanitizer's find."""
 
+    before = ()  # its command: what it is started by
+
     def __init__(self, folder, program, settings, failpoint="", env=None):
         super().__init__(folder, BUILD / "bin" / program, settings, free_ports(1)[0], name=program,
                          env={**_SANITIZERS, "FOOTFALL_FAILPOINT": failpoint, **(env or {})})
         self.is_wanted = True
+
+    def spawn(self, command, user=None, env=None):
+        super().spawn([*self.before, *command], user, env)
 
     def start_again(self, wait=True):
         """After its end, without failpoints."""
@@ -120,7 +125,8 @@ class Collector(Ours):
 
 
 class Aggregator(Ours):
-    def __init__(self, folder, kafka, topic, database, failpoint="", env=None, program="footfall-aggregator", **settings):
+    def __init__(self, folder, kafka, topic, database, failpoint="", env=None, program="footfall-aggregator", before=(), **settings):
+        self.before = before
         super().__init__(folder, program, {
             "kafka.brokers": kafka.brokers, "kafka.topic": topic.name, "postgres.conninfo": database.conninfo,
             "sessions.lateness": "1s", "rdkafka.session.timeout.ms": "6000",

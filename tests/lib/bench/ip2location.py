@@ -161,11 +161,12 @@ class Authority:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         return builder.sign(by or self.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
-    def certificate(self, name, address="127.0.0.1", days=30, is_self_signed=False):
-        """The path of a certificate for the address."""
+    def certificate(self, name, address="127.0.0.1", days=30, is_self_signed=False, host=None):
+        """The path of a certificate for the address, or the host's name."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        signed = self._sign(subject, key, [x509.IPAddress(ipaddress.ip_address(address))], -60, days,
+        named = x509.DNSName(host) if host else x509.IPAddress(ipaddress.ip_address(address))
+        signed = self._sign(subject, key, [named], -60, days,
                             issuer=subject if is_self_signed else None, by=key if is_self_signed else None)
         path = self.folder / f"{name}.pem"
         path.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,

@@ -38,7 +38,9 @@ def _ignoring_errors(call, *arguments):
 
 
 def _connect(address):
-    """A pair of host and port, or the path of a unix socket."""
+    """A pair of host and port, the path of a unix socket, or what connects."""
+    if callable(address):
+        return address()
     if isinstance(address, tuple):
         server = socket.create_connection(address)
         server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -103,9 +105,9 @@ class Wire:
 
     pair = Pair
 
-    def __init__(self, ways):
-        """ways: {the port on loopback: the address behind it}, which is a pair or the path of a unix socket."""
-        self.ways = ways
+    def __init__(self, ways, listen=lambda port: socket.create_server(("127.0.0.1", port))):
+        """ways: {the port on loopback: the address behind it}, which is a pair, the path of a unix socket, or what connects."""
+        self.ways, self._listen = ways, listen
         self.addresses = ",".join(f"127.0.0.1:{port}" for port in ways)
         self.up, self.down = threading.Event(), threading.Event()  # set: data goes on, to the servers and from them
         self.listeners, self.pairs = [], []
@@ -117,7 +119,7 @@ class Wire:
         self.up.set()
         self.down.set()
         for port, address in self.ways.items():
-            listener = socket.create_server(("127.0.0.1", port))
+            listener = self._listen(port)
             self.listeners.append(listener)
             threading.Thread(target=self._accept, args=(listener, address), daemon=True).start()
 
