@@ -8,14 +8,15 @@
 enum { START_NUMBERS = 64, CHAPTER_BITS = 24 };
 #define CHAPTER_MASK ((UINT64_C(1) << CHAPTER_BITS) - 1)
 
-/* Stored rows may be twice the open sessions and so many more before old ones are renewed; a batch then looks
- * at so many entries, and at so many more for each row of its own, so that a sweep ends before the rows
- * double. It renews no more rows than it has of its own, and so many. */
-enum { SPARE_ROWS = 10000, SWEEP_STEP = 1000, SWEEP_FACTOR = 4 };
+/* Stored rows may be twice the open sessions, and twice what is worth forgetting on top, before old ones are
+ * renewed; a batch then looks at SWEEP_STEP entries, and at SWEEP_FACTOR more for each row of its own, so that
+ * a sweep ends before the rows double. It renews no more rows than it has of its own, and SWEEP_STEP. */
+enum { SWEEP_STEP = 1000, SWEEP_FACTOR = 4 };
 
 void changes_init(struct changes *changes, struct entries *entries)
 {
     *changes = (struct changes){.entries = entries};
+    chapters_init(&changes->chapters);
 }
 
 void changes_fini(struct changes *changes)
@@ -162,7 +163,8 @@ void changes_note_stored(struct changes *changes, int64_t version)
 
 static bool has_outgrown(const struct changes *changes)
 {
-    return changes->chapters.rows > 2 * (int64_t)changes->entries->open_count + SPARE_ROWS;
+    int64_t useful = (int64_t)changes->entries->open_count + changes->chapters.min_forgotten;
+    return changes->chapters.rows > 2 * useful;
 }
 
 static bool is_old(const struct changes *changes, const struct entry *entry)

@@ -4,12 +4,20 @@
 
 #include <stdlib.h>
 
+#include "base/failpoint.h"
 #include "base/status.h"
 
-/* A chapter is closed when it has so many rows: fewer chapters than rows, yet a small step to forget. */
+/* Of a chapter: fewer chapters than rows, yet a small step to forget. */
 enum { CHAPTER_ROWS = 256, START_CHAPTERS = 16 };
 
 static const int64_t before_all_versions = INT64_MIN;
+
+void chapters_init(struct chapters *chapters)
+{
+    int64_t forgotten = FAILPOINT_NUMBER("changes_forgotten", CHAPTERS_MIN_FORGOTTEN);
+    *chapters = (struct chapters){.min_forgotten = forgotten,
+                                  .chapter_rows = forgotten < CHAPTER_ROWS ? 1 : CHAPTER_ROWS};
+}
 
 void chapters_fini(struct chapters *chapters)
 {
@@ -65,16 +73,16 @@ uint64_t chapters_add_replayed(struct chapters *chapters)
     return add_rows(chapters, last, 1);
 }
 
-static bool is_full(const struct chapter *chapter)
+static bool is_full(const struct chapters *chapters, const struct chapter *chapter)
 {
-    return chapter->rows >= CHAPTER_ROWS || chapter->first_version == before_all_versions;
+    return chapter->rows >= chapters->chapter_rows || chapter->first_version == before_all_versions;
 }
 
 uint64_t chapters_add(struct chapters *chapters, int64_t version, size_t rows)
 {
     struct chapter *last = chapters->count > 0 ? chapter_at(chapters, last_number(chapters)) : NULL;
     MUST(last == NULL || version > last->first_version);
-    if (last == NULL || is_full(last))
+    if (last == NULL || is_full(chapters, last))
         last = begin_chapter(chapters, version);
     return add_rows(chapters, last, rows);
 }
@@ -118,7 +126,7 @@ bool chapters_forget(struct chapters *chapters, int64_t *before)
         rows += chapter->rows;
         count++;
     }
-    if (rows < CHAPTERS_MIN_FORGOTTEN)
+    if (rows < chapters->min_forgotten)
         return false;
     chapters->front += count;
     chapters->count -= count;

@@ -22,7 +22,9 @@ struct chapter {
     int64_t live;
 };
 
-struct chapters { /* zeroed: empty */
+struct chapters {
+    int64_t min_forgotten; /* CHAPTERS_MIN_FORGOTTEN; tests make it smaller, and chapters with it */
+    int64_t chapter_rows;  /* a chapter of so many takes no more */
     struct chapter *ring;
     size_t cap; /* a power of two */
     size_t count;
@@ -30,6 +32,7 @@ struct chapters { /* zeroed: empty */
     int64_t rows;   /* of all chapters */
 };
 
+void chapters_init(struct chapters *chapters); /* empty */
 void chapters_fini(struct chapters *chapters);
 /* Both give the number of the chapter in which the rows stand. Versions ascend (MUST); replayed rows come
  * before any version (MUST). */

@@ -176,6 +176,8 @@ static void note_committed(struct worker *worker)
     if (is_stale(worker))
         return;
     for (size_t i = 0; i < worker->claim_count; i++) {
+        int64_t before;
+        counts->forgotten += merge_forgets(worker->merge, worker->claims[i]->partition, &before);
         assignment_note_committed(&worker->assignment, worker->claims[i]->partition);
         worker->on_committed(worker->claims[i]);
     }

@@ -18,7 +18,8 @@
 enum { WORKER_GAP_MS = 300000, WORKER_LATENESS_MS = 15000 };
 
 struct worker_counts { /* what happened, so that a test can see that it tested something */
-    size_t claims, stale_claims, commits, stale_commits, fenced, retries, hits, duplicates, strays, closed;
+    size_t claims, stale_claims, commits, stale_commits, fenced, retries, hits, duplicates, strays, closed,
+        forgotten;
 };
 
 struct worker_store {

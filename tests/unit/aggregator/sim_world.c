@@ -367,9 +367,10 @@ void world_print(const struct world_counts *counts)
     const struct world_faults *faults = &counts->faults;
     printf(
         "%zu claims, %zu of them too late; %zu commits, %zu of them by zombies; %zu fenced, %zu tried again;"
-        " %zu hits, %zu duplicates, %zu strays, %zu sessions closed\n",
+        " %zu hits, %zu duplicates, %zu strays, %zu sessions closed,"
+        " changes forgotten %zu times\n",
         work->claims, work->stale_claims, work->commits, work->stale_commits, work->fenced, work->retries,
-        work->hits, work->duplicates, work->strays, work->closed);
+        work->hits, work->duplicates, work->strays, work->closed, work->forgotten);
     printf(
         "%zu cuts, %zu late answers, %zu standstills, %zu rebalances, %zu crashes, %zu failovers, %zu of them"
         " unseen, %zu restores, %zu offsets moved by hand, %zu waits\n",
