@@ -8,13 +8,13 @@
 #include <string.h>
 #include <cmocka.h>
 
-static enum status check(const char *gap, const char *days, struct why *why)
+static enum status check(const char *first, const char *second, struct why *why)
 {
     struct configuration configuration;
     struct settings *settings =
         settings_new(configuration_rows, configuration_row_count, &configuration, "rdkafka");
-    assert_int_equal(settings_set(settings, gap, why), STATUS_OK);
-    assert_int_equal(settings_set(settings, days, why), STATUS_OK);
+    assert_int_equal(settings_set(settings, first, why), STATUS_OK);
+    assert_int_equal(settings_set(settings, second, why), STATUS_OK);
     enum status status = configuration_check(&configuration, why);
     settings_free(&settings);
     return status;
@@ -44,10 +44,21 @@ static void days_are_kept_for_as_long_as_sessions_grow(void **state)
     }
 }
 
+static void what_is_published_is_not_read_again(void **state)
+{
+    (void)state;
+    struct why why = {.text = ""};
+    assert_int_equal(check("kafka.topic=hits", "enriched.topic=", &why), STATUS_OK);
+    assert_int_equal(check("kafka.topic=hits", "enriched.topic=processed_events", &why), STATUS_OK);
+    assert_int_equal(check("kafka.topic=hits", "enriched.topic=hits", &why), STATUS_CONFLICT);
+    assert_non_null(strstr(why.text, "enriched.topic = hits"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(days_are_kept_for_as_long_as_sessions_grow),
+        cmocka_unit_test(what_is_published_is_not_read_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
