@@ -190,14 +190,33 @@ static void what_is_no_day_of_ours_stays(void **state)
     assert_int_equal(measured(bench, METRICS_RETENTION_FAILURES), 0);
 }
 
+/* The index that old sessions are found by is made when it is small, and asked for when it is not. */
+static void an_index_is_made_unless_batches_would_wait_for_long(void **state)
+{
+    struct bench *bench = *state;
+    static const char has_index[] = "SELECT to_regclass('session_events_aggregated_ip_end') IS NOT NULL";
+    add_sessions(bench, 3, "ago(40)");
+    postgres_do(bench->admin,
+                "UPDATE pg_class SET reltuples = 4e6 WHERE relname = 'session_events_aggregated_ip'");
+    tick_after(bench, 0);
+    assert_ask(bench, has_index, "f");
+    assert_int_equal(measured(bench, METRICS_RETENTION_FAILURES), 1);
+    postgres_do(bench->admin,
+                "UPDATE pg_class SET reltuples = 3 WHERE relname = 'session_events_aggregated_ip'");
+    tick_after(bench, LONG_MS);
+    assert_ask(bench, has_index, "t");
+    assert_int_equal(measured(bench, METRICS_SESSIONS_DROPPED), 3);
+}
+
 /* The batch that takes it back has it; nobody waits. */
 static void a_session_that_is_taken_back_is_left(void **state)
 {
     struct bench *bench = *state;
+    tick_after(bench, 0);                 /* makes the index */
     add_sessions(bench, 2500, "ago(40)"); /* more than at once */
     PGconn *batch = postgres_connect(bench->conninfo);
     postgres_do(batch, "BEGIN; DELETE FROM session_events_aggregated_ip WHERE host = '1200'");
-    tick_after(bench, 0);
+    tick_after(bench, EVERY_MS);
     assert_ask(bench, "SELECT string_agg(host, ' ') FROM session_events_aggregated_ip", "1200");
     assert_int_equal(measured(bench, METRICS_RETENTION_FAILURES), 0);
     postgres_do(batch, "ROLLBACK");
@@ -268,6 +287,7 @@ int main(void)
         TEST(a_reader_is_given_way),
         TEST(a_day_that_cannot_go_is_passed_over),
         TEST(what_is_no_day_of_ours_stays),
+        TEST(an_index_is_made_unless_batches_would_wait_for_long),
         TEST(a_session_that_is_taken_back_is_left),
         TEST(it_leaves_alone_what_another_is_at),
         TEST(what_fails_is_tried_again_later),
