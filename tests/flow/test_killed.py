@@ -111,7 +111,7 @@ def test_a_stale_aggregator_gets_nothing_while_it_is_no_member(programs, topic, 
 
 
 def test_postgres_restarted_under_load(programs, topic, database, postgres, some):
-    programs.aggregator(topic, database)
+    aggregator = programs.aggregator(topic, database)
     messages = list(hits.from_collectors(some, topic.partitions, SEED))
     step = len(messages) // 5
     for number in range(4):
@@ -122,6 +122,7 @@ def test_postgres_restarted_under_load(programs, topic, database, postgres, some
     topic.produce(messages[4 * step:])
     database.wait_stored(topic)
     oracle.check(database, some)
+    assert aggregator.metrics()["footfall_assignments_total"] == 1, "it never left the group"
 
 
 @pytest.mark.parametrize("moment", MOMENTS)

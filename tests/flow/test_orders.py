@@ -12,7 +12,7 @@ from conftest import TOP
 SEED = 20
 ORDERS = 20
 AT_ONCE = 10  # most of their time is waiting
-BATCH_MESSAGES = (7, 150, 20_000)
+BATCH_MESSAGES = (20, 150, 20_000)
 PARTITIONS = (3, 12, 5, 1)
 MOMENTS = ("after_fence_check", "inside_copy", "before_commit", "after_commit")
 HOUR_MS = 3_600_000

@@ -94,7 +94,7 @@ def check_well(aggregator, database, topic, some):
     wait_until(lambda: aggregator.metrics()["footfall_lag_messages"] == 0, "nothing waits")
 
 
-def test_a_table_is_locked(programs, topic, database, some, chunks):
+def test_a_table_is_locked_and_claims_do_not_end_the_back_off(programs, topic, database, some, chunks):
     """By somebody who changes it, where nobody may wait long for a lock. Claims succeed all the time; that does not make the next
     attempt come sooner."""
     database.execute(f"ALTER DATABASE {database.name} SET lock_timeout = '100ms'")
