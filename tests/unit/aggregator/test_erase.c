@@ -14,6 +14,8 @@
 #define GONE  "81.2.69.142"
 #define STAYS "81.2.69.14"
 
+enum { PATIENCE_MS = 60000 };
+
 static ip_address address(const char *text)
 {
     ip_address ip;
@@ -272,15 +274,17 @@ static void *run_erase(void *context)
     return NULL;
 }
 
-/* Returns when it waits for a lock that `other` holds. */
+/* Returns when it waits for a lock that somebody holds. */
 static void start_and_wait(struct run *run)
 {
+    mono_ms give_up_at = {mono_now().ms + PATIENCE_MS};
     assert_int_equal(pthread_create(&run->thread, NULL, run_erase, run), 0);
     while (strcmp(postgres_ask(run->bench->admin,
                                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
                                "   AND application_name = 'footfall-aggregator erase'"),
                   "1") != 0)
-        ;
+        if (mono_now().ms > give_up_at.ms)
+            fail_msg("it waits for no lock");
 }
 
 static void join(struct run *run)
