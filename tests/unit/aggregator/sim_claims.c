@@ -43,7 +43,10 @@ static void answer_place(struct sim_call *call, int partition, const struct sim_
     row_add_text(out, slice_of(call_text(call, 3)));
     row_add_int32(out, (int32_t)call_number(call, 4));
     row_add_bool(out, sim_next(call->postgres, SIM_STRAYS, partition, call_txn(call), NULL) != NULL);
-    row_add_null(out); /* not halted */
+    if (place->halt_reason.data != NULL)
+        row_add_text(out, place->halt_reason);
+    else
+        row_add_null(out);
 }
 
 enum sim_verdict sim_own_row(struct sim_call *call)
@@ -62,21 +65,44 @@ enum sim_verdict sim_own_row(struct sim_call *call)
     return SIM_DONE;
 }
 
-/* The cursor is of one partition, which its DECLARE named; the answer is its one page. */
-enum sim_verdict sim_fetch_changes(struct sim_call *call)
+static bool is_after(const struct sim_change *change, int64_t version, int64_t ordinal)
 {
+    return change->version > version || (change->version == version && change->ordinal > ordinal);
+}
+
+/* Some at a time, as if each stood in a page of its own. */
+enum sim_verdict sim_read_changes(struct sim_call *call)
+{
+    enum { SOME = 8 };
     static struct sim_row *changes[SIM_MAX_CHANGES];
-    int partition = call->postgres->backends[call->backend].cursor;
-    size_t count = sim_find_changes(call->postgres, partition, call_txn(call), changes);
-    for (size_t i = 0; i < count; i++)
-        row_add_session_part(result_add_row(call->result, ROW_SESSION_PART_FIELDS),
-                             &changes[i]->as.change.value);
+    size_t count = sim_find_changes(call->postgres, (int)call_number(call, 1), call_txn(call), changes);
+    for (size_t i = 0; i < count && call->result->row_count < SOME; i++) {
+        const struct sim_change *change = &changes[i]->as.change;
+        if (!is_after(change, call_number(call, 2), call_number(call, 3)))
+            continue;
+        struct buf *out = result_add_row(call->result, 2 + ROW_SESSION_PART_FIELDS);
+        row_add_int64(out, change->version);
+        row_add_int32(out, change->ordinal);
+        row_add_session_part(out, &change->value);
+    }
     return SIM_DONE;
 }
 
-enum sim_verdict sim_declare_changes(struct sim_call *call)
+/* A transaction of its own. */
+enum sim_verdict sim_keep_halt(struct sim_call *call)
 {
-    call->postgres->backends[call->backend].cursor = (int)call_number(call, 1);
+    uuid owner;
+    int partition = (int)call_number(call, 1);
+    struct sim_row *row = sim_find_place(call->postgres, partition, 0);
+    MUST(call_txn(call) == 0 && uuid_read(slice_of(call_text(call, 2)), &owner) == STATUS_OK);
+    if (call->postgres->locks[partition] != 0)
+        return SIM_WAITS;
+    if (row == NULL || !uuid_equals(row->as.place.owner, owner))
+        return SIM_DONE;
+    struct sim_place halted = row->as.place;
+    halted.halt_reason = arena_copy(call->postgres->texts, slice_of(call_text(call, 3)));
+    sim_replace_place(call->postgres, row, &halted);
+    call->result->affected = 1;
     return SIM_DONE;
 }
 

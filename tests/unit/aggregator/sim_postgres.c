@@ -203,6 +203,15 @@ struct sim_row *sim_add(struct sim_postgres *postgres, enum sim_kind kind, int c
     return row;
 }
 
+void sim_replace_place(struct sim_postgres *postgres, struct sim_row *row, const struct sim_place *place)
+{
+    sim_txn txn = sim_begin(postgres);
+    int partition = row->partition;
+    row->ended = txn;
+    sim_add(postgres, SIM_PLACES, partition, txn)->as.place = *place;
+    sim_commit(postgres, txn);
+}
+
 bool sim_is_contested(const struct sim_postgres *postgres, const struct sim_row *row, sim_txn txn)
 {
     return row->ended != txn && sim_is_running(postgres, row->ended);

@@ -38,6 +38,7 @@ struct sim_place {
     size_t owner_backend; /* stands for owner_started: tells backends of one pid apart */
     bool has_stored_until;
     wall_ms stored_until;
+    slice halt_reason;  /* data NULL: it is not halted */
     int64_t moved_from; /* what the batch took for next_offset: of no column, for checks */
 };
 
@@ -94,7 +95,6 @@ struct sim_backend {
     bool is_in_copy; /* so that no timeout of the server ends it */
     int pid;
     sim_txn txn; /* 0: none under way */
-    int cursor;  /* the partition whose changes it reads */
     mono_ms active_at;
 };
 
@@ -146,6 +146,8 @@ int sim_chain_of_visitor(const struct session *session);
 
 /* Good until the next sim_add to this table. */
 struct sim_row *sim_add(struct sim_postgres *postgres, enum sim_kind kind, int chain, sim_txn txn);
+/* Another value of the row, in a transaction of its own that is committed at once. */
+void sim_replace_place(struct sim_postgres *postgres, struct sim_row *row, const struct sim_place *place);
 /* Somebody else's transaction has ended the row and may yet be rolled back. */
 bool sim_is_contested(const struct sim_postgres *postgres, const struct sim_row *row, sim_txn txn);
 /* The same of a row of the stream that somebody else's transaction has made or ended. */

@@ -58,8 +58,8 @@ static const struct known known[] = {
     /* claiming, peeking */
     {"INSERT INTO footfall.partitions", sim_make_row, SHARED},
     {"UPDATE footfall.partitions   SET owner", sim_own_row, MAY_WAIT},
-    {"DECLARE changes", sim_declare_changes, ALONE},
-    {"FETCH 10000 FROM changes", sim_fetch_changes, SHARED},
+    {"UPDATE footfall.partitions SET halted_at", sim_keep_halt, MAY_WAIT},
+    {"SELECT page.version", sim_read_changes, SHARED},
     {"SELECT a.stream", sim_find_holes, SHARED},
     {"SELECT holder.pid", sim_end_holder, SHARED},
     {"SELECT position::int4", sim_peek_strays, SHARED},

@@ -28,8 +28,8 @@ void sim_statements_edit(const struct sim_edit *edits);
 /* sim_claims.c */
 enum sim_verdict sim_make_row(struct sim_call *call);
 enum sim_verdict sim_own_row(struct sim_call *call);
-enum sim_verdict sim_declare_changes(struct sim_call *call);
-enum sim_verdict sim_fetch_changes(struct sim_call *call);
+enum sim_verdict sim_keep_halt(struct sim_call *call);
+enum sim_verdict sim_read_changes(struct sim_call *call);
 enum sim_verdict sim_find_holes(struct sim_call *call);
 enum sim_verdict sim_end_holder(struct sim_call *call);
 enum sim_verdict sim_check_fence(struct sim_call *call);

@@ -97,7 +97,6 @@ static void add_hit(struct making *making, wall_ms base, uint64_t spread)
     part->events = 1;
     part->bot_events = (int64_t)below(making, 2);
     part->exit_url = part->entry_url;
-    model_add(&making->topic->expected, part, (mono_ms){0});
     if (making->topic->is_numbered || below(making, 4) > 0) {
         number_hit(making, &message);
         add_perhaps_twice(making, &message);
@@ -147,7 +146,7 @@ static void end_logs(struct making *making, wall_ms written)
     }
 }
 
-void topic_make(struct topic *topic, struct choice *choice, wall_ms base, int64_t gap_ms)
+void topic_make(struct topic *topic, struct choice *choice, wall_ms base)
 {
     static struct making making;
     making.topic = topic;
@@ -155,10 +154,11 @@ void topic_make(struct topic *topic, struct choice *choice, wall_ms base, int64_
     making.count = 0;
     topic->is_numbered = below(&making, 2) == 0;
     topic->hit_count = topic->stream_count = 0;
-    topic->expected.gap_ms = gap_ms;
-    topic->expected.count = 0;
-    for (size_t i = 0; i < SIM_PARTITIONS; i++)
+    topic->has_lost = false;
+    for (size_t i = 0; i < SIM_PARTITIONS; i++) {
         topic->logs[i].count = topic->logs[i].shown = 0;
+        topic->logs[i].first = 0;
+    }
     size_t wanted = MIN_HITS + below(&making, TOPIC_MAX_HITS - MIN_HITS);
     uint64_t spread = 4 + below(&making, 36);
     while (topic->hit_count < wanted)
@@ -185,9 +185,18 @@ void topic_show_all(struct topic *topic)
         topic->logs[i].shown = topic->logs[i].count;
 }
 
-const struct topic_message *topic_next(const struct topic *topic, int partition, int64_t offset)
+void topic_expire(struct topic *topic, int partition, int64_t offset)
 {
-    const struct topic_log *log = &topic->logs[partition];
+    struct topic_log *log = &topic->logs[partition];
+    if (offset <= log->first)
+        return;
+    log->first = offset;
+    for (size_t i = 0; i < log->count && log->messages[i].offset < offset; i++)
+        topic->has_lost = log->messages[i].is_gone = true;
+}
+
+static const struct topic_message *find(const struct topic_log *log, int64_t offset)
+{
     size_t low = 0, high = log->shown;
     while (low < high) {
         size_t middle = (low + high) / 2;
@@ -199,9 +208,15 @@ const struct topic_message *topic_next(const struct topic *topic, int partition,
     return low < log->shown ? &log->messages[low] : NULL;
 }
 
+const struct topic_message *topic_next(const struct topic *topic, int partition, int64_t offset)
+{
+    const struct topic_log *log = &topic->logs[partition];
+    return find(log, offset > log->first ? offset : log->first);
+}
+
 const struct topic_message *topic_at(const struct topic *topic, int partition, int64_t offset)
 {
-    const struct topic_message *message = topic_next(topic, partition, offset);
+    const struct topic_message *message = find(&topic->logs[partition], offset);
     return message != NULL && message->offset == offset ? message : NULL;
 }
 

@@ -5,7 +5,7 @@
  * said twice; those of older producers have no number and stand anywhere, many of them away from home. Streams
  * end (fin) before or after their last hits; some numbers are said never to come (skip), and a few of these
  * come all the same; some are lost without a word: holes. Offsets have gaps. The order is any. A log shows
- * more and more of its messages. Made from a seed; one thread. */
+ * more and more of its messages, and may delete the oldest. Made from a seed; one thread. */
 #ifndef TESTS_UNIT_AGGREGATOR_SIM_TOPIC_H
 #define TESTS_UNIT_AGGREGATOR_SIM_TOPIC_H
 
@@ -17,6 +17,7 @@ enum { TOPIC_MAX_MESSAGES = 512, TOPIC_MAX_STREAMS = 16, TOPIC_MAX_HITS = 128, T
 
 struct topic_message {
     int64_t offset;
+    bool is_gone; /* deleted from the log */
     wall_ms written;
     bool is_control;
     struct control control;
@@ -30,6 +31,7 @@ struct topic_message {
 struct topic_log {
     size_t count;
     size_t shown;
+    int64_t first; /* offset: what stands before it is gone */
     struct topic_message messages[TOPIC_MAX_MESSAGES];
 };
 
@@ -42,20 +44,22 @@ struct topic_stream {
 
 struct topic {
     bool is_numbered; /* all hits are */
+    bool has_lost;    /* something is gone */
     size_t hit_count;
     struct topic_log logs[SIM_PARTITIONS];
     size_t stream_count;
     struct topic_stream streams[TOPIC_MAX_STREAMS];
-    struct sessions_model expected; /* the sessions of the set of hits */
 };
 
-void topic_make(struct topic *topic, struct choice *choice, wall_ms base, int64_t gap_ms);
+void topic_make(struct topic *topic, struct choice *choice, wall_ms base);
 /* Shows some more messages, but not the last one of a log: there is always one that is still to come. */
 void topic_grow(struct topic *topic, struct choice *choice);
 void topic_show_all(struct topic *topic);
-/* The first message shown at or after the offset; NULL: there is none. */
+/* Messages before the offset are deleted, as retention does it. */
+void topic_expire(struct topic *topic, int partition, int64_t offset);
+/* The first message shown at or after the offset, and not gone; NULL: there is none. */
 const struct topic_message *topic_next(const struct topic *topic, int partition, int64_t offset);
-/* The message that stands there; NULL: there is none. */
+/* The message that stands or stood there; NULL: there is none. */
 const struct topic_message *topic_at(const struct topic *topic, int partition, int64_t offset);
 /* After the last message. */
 int64_t topic_end(const struct topic *topic, int partition);

@@ -130,6 +130,44 @@ static void recover(struct worker *worker, const struct store_result *result)
     batch_clear(worker->writing);
 }
 
+/* ---- Halts (halting.c, committing.c) ---- */
+
+static void halt(struct worker *worker, int partition, const char *reason)
+{
+    if (!assignment_halt(&worker->assignment, partition, reason, worker->net->mono))
+        return;
+    worker->counts->halts++;
+    trace_say("  worker %d halts %d: %s", worker->number, partition, reason);
+}
+
+static void on_halt_kept(void *context, const struct store_result *result)
+{
+    struct worker *worker = context;
+    if (result->outcome == STORE_RETRY)
+        recover(worker, result);
+    else if (is_stale(worker))
+        return;
+    else if (result->outcome == STORE_FENCED)
+        assignment_fence(&worker->assignment, worker->halting, worker->net->mono);
+    else if (result->outcome == STORE_DONE)
+        assignment_note_halt_kept(&worker->assignment, worker->halting, worker->net->mono);
+    else
+        trace_fail("the halt is not kept: %s", result->reason);
+}
+
+/* When what was read before is stored. False: there is nothing to keep now. */
+static bool keep_halt(struct worker *worker)
+{
+    int partition = assignment_find_halt(&worker->assignment);
+    if (partition < 0 || worker->filling->next_offsets[partition] >= 0)
+        return false;
+    const struct assignment_part *part = &worker->assignment.parts[partition];
+    worker->halting = partition;
+    store_keep_halt(worker->store, &(struct store_halt){partition, part->halt_owner, part->halt_reason},
+                    on_halt_kept, worker);
+    return true;
+}
+
 /* ---- Claims (committing.c) ---- */
 
 static void hold_take(struct worker *worker, struct claim *claim)
@@ -154,7 +192,7 @@ static void on_claimed(void *context, const struct store_result *result, struct 
     else if (result->outcome == STORE_FENCED)
         assignment_fence(&worker->assignment, worker->claiming, worker->net->mono);
     else
-        trace_fail("the claim wants a person: %s", result->reason);
+        halt(worker, worker->claiming, result->reason);
 }
 
 /* ---- Batches (committing.c) ---- */
@@ -279,6 +317,10 @@ static void add_hit(struct worker *worker, const struct batch_position *at,
 static bool read_one(struct worker *worker, int partition)
 {
     const struct assignment_part *held = assignment_find_held(&worker->assignment, partition);
+    if (held->read_offset >= 0 && held->read_offset < worker->topic->logs[partition].first) {
+        halt(worker, partition, "the log begins later");
+        return false;
+    }
     const struct topic_message *message = topic_next(worker->topic, partition, held->read_offset);
     if (message == NULL) {
         assignment_note_end(&worker->assignment, partition, worker->net->mono);
@@ -300,7 +342,8 @@ static void read_some(struct worker *worker)
 {
     for (int partition = 0; partition < SIM_PARTITIONS; partition++) {
         uint64_t left = choice_below(&worker->net->choice, MESSAGES_A_TURN);
-        if (worker_find_claim(worker, partition) == NULL)
+        if (worker_find_claim(worker, partition) == NULL ||
+            worker->assignment.parts[partition].halt != HALT_NONE)
             continue;
         while (left-- > 0 && worker->filling->message_count < MAX_BATCH && read_one(worker, partition))
             continue;
@@ -320,6 +363,8 @@ static void start_something(struct worker *worker)
         worker->claiming = partition;
         trace_say("  worker %d claims %d", worker->number, partition);
         store_claim(worker->store, partition, on_claimed, worker);
+    } else if (keep_halt(worker)) {
+        return;
     } else if (choice_one_in(&worker->net->choice, 4)) {
         peek(worker);
     } else {

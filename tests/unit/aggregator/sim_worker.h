@@ -19,7 +19,7 @@ enum { WORKER_GAP_MS = 300000, WORKER_LATENESS_MS = 15000 };
 
 struct worker_counts { /* what happened, so that a test can see that it tested something */
     size_t claims, stale_claims, commits, stale_commits, fenced, retries, hits, duplicates, strays, closed,
-        forgotten;
+        halts, forgotten;
 };
 
 struct worker_store {
@@ -44,7 +44,7 @@ struct worker {
     struct claim *claims[SIM_PARTITIONS];
     size_t claim_count;
     int64_t quiet_ms[SIM_PARTITIONS];
-    int generation, claiming;
+    int generation, claiming, halting;
     mono_ms resume_at;
     struct backoff backoff;
 };

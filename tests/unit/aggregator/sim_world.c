@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "aggregator/resume.h"
 #include "base/log.h"
 #include "tests/unit/aggregator/sim_checks.h"
 #include "tests/unit/aggregator/sim_trace.h"
@@ -27,7 +28,7 @@ static struct world {
     int frozen[WORKERS];    /* turns that it stands still */
     bool has_news[WORKERS]; /* the group has not told it yet */
     int given_to[SIM_PARTITIONS];
-    bool has_pooler, has_standby, is_restored;
+    bool has_pooler, has_standby, has_retention, is_restored;
     uint64_t fault_every, event_every; /* so rare are they */
     const struct mutant *mutant;       /* NULL: none */
     struct world_counts counts;
@@ -149,29 +150,68 @@ static void restore(void)
 }
 
 /* Only where all hits are numbered: others have no identity but their offset. */
-static void rewind_by_hand(void)
+static void rewind_by_hand(int partition)
 {
     struct sim_postgres *postgres = &world.net.postgres;
-    int partition = (int)below(SIM_PARTITIONS);
     struct sim_row *row = sim_find_place(postgres, partition, 0);
     if (!world.topic.is_numbered || row == NULL || row->as.place.next_offset <= 0 ||
         postgres->locks[partition] != 0)
         return;
-    sim_txn txn = sim_begin(postgres);
     struct sim_place place = row->as.place;
     place.next_offset = (int64_t)below((uint64_t)place.next_offset);
     trace_say("a person moves the offset of partition %d back to %lld", partition,
               (long long)place.next_offset);
-    row->ended = txn;
-    sim_add(postgres, SIM_PLACES, partition, txn)->as.place = place;
-    sim_commit(postgres, txn);
+    sim_replace_place(postgres, row, &place);
     world.counts.faults.rewinds++;
+}
+
+/* What is stored already, as far as the server knows now, or more. */
+static void expire(int partition)
+{
+    const struct topic_log *log = &world.topic.logs[partition];
+    const struct sim_row *row = sim_find_place(&world.net.postgres, partition, 0);
+    if (log->shown == 0)
+        return;
+    int64_t offset = log->messages[below(log->shown)].offset;
+    if (row != NULL && row->as.place.next_offset < offset && one_in(2))
+        offset = row->as.place.next_offset;
+    trace_say("the log of partition %d begins at %lld", partition, (long long)offset);
+    topic_expire(&world.topic, partition, offset);
+    world.counts.faults.expired++;
+}
+
+/* `resume PARTITION --accept-loss`, by a person who has seen the halt. */
+static void resume(int partition)
+{
+    static const struct topic_facts facts = {.cluster_id = "cluster", .partition_count = SIM_PARTITIONS};
+    struct sim_postgres *postgres = &world.net.postgres;
+    struct sim_row *row = sim_find_place(postgres, partition, 0);
+    if (row == NULL || row->as.place.halt_reason.data == NULL || postgres->locks[partition] != 0)
+        return;
+    struct sim_place place = row->as.place;
+    struct resume_order order = {
+        .topic = "hits", .partition = partition, .accepts_loss = true, .facts = &facts};
+    struct resume_row seen = {.next_offset = place.next_offset,
+                              .is_halted = true,
+                              .cluster_id = "cluster",
+                              .partition_count = SIM_PARTITIONS};
+    struct loss_log log = {world.topic.logs[partition].first, topic_end(&world.topic, partition)};
+    struct why said;
+    struct resume_verdict verdict = resume_judge(&order, &seen, &log, &said);
+    MUST(verdict.may_go_on);
+    trace_say("%s", said.text);
+    place.next_offset = verdict.loss.to;
+    place.version++;
+    place.owner = (uuid){{0}};
+    place.halt_reason = (slice){NULL, 0};
+    sim_replace_place(postgres, row, &place);
+    world.counts.faults.resumes++;
 }
 
 static void something_happens(void)
 {
     int number = (int)below(WORKERS);
-    switch (below(10)) {
+    switch (below(12)) {
     case 0:
         give_around();
         break;
@@ -194,11 +234,17 @@ static void something_happens(void)
         if (world.has_standby)
             fail_over();
         break;
-    default:
+    case 9:
         if (world.is_restored && one_in(4))
             restore();
         else
-            rewind_by_hand();
+            rewind_by_hand((int)below(SIM_PARTITIONS));
+        break;
+    default:
+        if (world.has_retention && one_in(2))
+            expire((int)below(SIM_PARTITIONS));
+        else
+            resume((int)below(SIM_PARTITIONS));
     }
 }
 
@@ -270,6 +316,7 @@ static void come_to_rest(bool until_closed)
             trace_fail("the world does not come to rest: %s",
                        is_at_rest() ? "sessions stay open" : "not everything is read");
         pass_time(REST_STEP_MS);
+        resume(i % SIM_PARTITIONS);
         take_turn(i % WORKERS, SIM_NO_FAULT);
     }
     const struct claim *claims[SIM_PARTITIONS];
@@ -288,6 +335,7 @@ static void begin_world(uint64_t seed)
     world.has_pooler = one_in(2);
     world.has_standby = one_in(2);
     world.is_restored = one_in(4);
+    world.has_retention = one_in(2);
     world.fault_every = (uint64_t[]){150, 500, 3000}[below(3)];
     world.event_every = (uint64_t[]){25, 60, 200}[below(3)];
     sim_init(postgres);
@@ -295,7 +343,7 @@ static void begin_world(uint64_t seed)
     postgres->commits_late = one_in(3);
     postgres->locks_no_row = mutant != NULL && mutant->locks_no_row;
     sim_statements_edit(mutant != NULL ? mutant->edits : NULL);
-    topic_make(&world.topic, &world.net.choice, (wall_ms){BASE_MS}, WORKER_GAP_MS);
+    topic_make(&world.topic, &world.net.choice, (wall_ms){BASE_MS});
     checks_use(&world.topic, mutant != NULL && !mutant->is_seen_by_offsets);
     bool is_tight = one_in(3), is_lazy = one_in(2);
     for (int i = 0; i < WORKERS; i++) {
@@ -373,7 +421,9 @@ void world_print(const struct world_counts *counts)
         work->hits, work->duplicates, work->strays, work->closed, work->forgotten);
     printf(
         "%zu cuts, %zu late answers, %zu standstills, %zu rebalances, %zu crashes, %zu failovers, %zu of them"
-        " unseen, %zu restores, %zu offsets moved by hand, %zu waits\n",
+        " unseen, %zu restores, %zu offsets moved by hand; %zu times"
+        " the log lost its beginning, %zu halts, %zu resumed; %zu waits\n",
         faults->cuts, faults->late, faults->frozen, faults->rebalances, faults->crashes, faults->failovers,
-        faults->pooled, faults->restores, faults->rewinds, counts->waits);
+        faults->pooled, faults->restores, faults->rewinds, faults->expired, work->halts, faults->resumes,
+        counts->waits);
 }

@@ -21,7 +21,7 @@ struct mutant { /* what is taken out of a world */
 };
 
 struct world_faults {
-    size_t cuts, late, frozen, rebalances, crashes, failovers, restores, pooled, rewinds;
+    size_t cuts, late, frozen, rebalances, crashes, failovers, restores, pooled, rewinds, expired, resumes;
 };
 struct world_counts { /* of all worlds since world_set_up */
     struct worker_counts work;

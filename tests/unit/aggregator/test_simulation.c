@@ -9,14 +9,15 @@
  * workers die, stand still and go on when others have their partitions; the group gives partitions around at
  * any moment, and tells each worker when it likes; answers are read late. The server crashes (and loses what
  * synchronous_commit = off may lose), fails over to a standby that lacks the last commits, is restored to any
- * earlier moment, moves behind a pooler that keeps connections alive; a person moves an offset back by hand.
+ * earlier moment, moves behind a pooler that keeps connections alive; a person moves an offset back by hand; the
+ * log loses its beginning, read or not, and a person resumes what halts over it.
  * Then the world comes to rest, and everything must be as if nothing had happened (sim_checks, which looks at
  * each commit, too).
  *
  * The program's SQL is read, not run: the columns that the fence compares, its lock and the take-back are
  * taken from the statements' text, the rest of their meaning is written down in sim_claims.c and
  * sim_batches.c. That Postgres means the same is for the tests with a real server (test_writing*,
- * test_claiming, tests/flow). Not here: places, rejects, halts, folds, days, and aggregator.c itself.
+ * test_claiming, tests/flow). Not here: places, rejects, folds, days, erasure, and aggregator.c itself.
  *
  *   test_simulation                 5,000 worlds, and the mutants
  *   test_simulation --long          100,000 worlds; so does FOOTFALL_TEST_LONG
@@ -36,7 +37,7 @@
 #include "tests/unit/aggregator/sim_trace.h"
 #include "tests/unit/aggregator/sim_world.h"
 
-enum { WORLDS = 5000, LONG_WORLDS = 100000, MUTANT_WORLDS = 1000 };
+enum { WORLDS = 5000, LONG_WORLDS = 100000, MUTANT_WORLDS = 3000 };
 
 static uint64_t wanted_worlds = WORLDS;
 
@@ -69,6 +70,7 @@ static void check_counts(const struct world_counts *counts)
     assert_true(faults->cuts > few && faults->late > few && faults->frozen > few && faults->crashes > few);
     assert_true(faults->failovers > few && faults->pooled > few && faults->restores > few);
     assert_true(faults->rewinds > few && counts->waits > few);
+    assert_true(faults->expired > few && work->halts > few && faults->resumes > few);
 }
 
 static void nothing_is_lost_and_nothing_counts_twice(void **state)
