@@ -155,7 +155,18 @@ def test_the_topic_is_as_the_settings_say(followed, machine):
     assert "PartitionCount: 12" in said and "retention.ms=1209600000" in said
 
 
-def test_hits_arrive_on_both_ways_and_a_reader_sees_them(site, machine):
+def check_other_readers(guarded, followed):
+    """They get what the README shows."""
+    messages = Topic(guarded, "processed_events").read()
+    assert len(messages) == 2
+    shown = json.loads(followed["json"])
+    for each in messages:
+        value = json.loads(each.value)
+        assert list(value) == list(shown) and len(value["event_timestamp"]) == len(shown["event_timestamp"])
+    assert list(json.loads(shown["geodata"])) == ["country", "state", "city"]
+
+
+def test_hits_arrive_on_both_ways_and_readers_see_them(site, machine, guarded, followed):
     page = get(site, "/")[1]
     script = re.search(r'<script async src="([^"]+)"', page).group(1)
     assert "sendBeacon" in get(site, script)[1]
@@ -164,16 +175,7 @@ def test_hits_arrive_on_both_ways_and_a_reader_sees_them(site, machine):
     assert machine.sql("SELECT source, host, url FROM processed_events ORDER BY 1").splitlines() == [
         "beacon|www.example.com|https://www.example.com/beacon", "mirror|www.example.com|http://www.example.com/"]
     assert machine.sql("SELECT hits FROM report_hits_by_host_and_date", user="footfall_look") == "2"
-
-
-def test_other_readers_get_what_the_readme_shows(site, guarded, followed):
-    messages = Topic(guarded, "processed_events").read()
-    assert len(messages) == 2
-    shown = json.loads(followed["json"])
-    for each in messages:
-        value = json.loads(each.value)
-        assert list(value) == list(shown) and len(value["event_timestamp"]) == len(shown["event_timestamp"])
-    assert list(json.loads(shown["geodata"])) == ["country", "state", "city"]
+    check_other_readers(guarded, followed)
 
 
 def test_what_the_documents_call_metrics_and_roles_exist(site, machine):
