@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * sim_database: aggregator/database and what aggregator/result reads of libpq, in front of a simulated server.
  *
- * The linker wraps the functions of database.h, six of libpq's, both clocks and the sources of randomness
+ * The linker wraps the functions of database.h, seven of libpq's, both clocks and the sources of randomness
  * (CMakeLists.txt), so the store and all that it is made of run as they are. A statement waits until its
  * worker has a turn; its answer may be kept for a later one, or never come. What database.h says holds here:
  * a callback is never called before the call returns; without a connection the answer is DATABASE_LOST. One

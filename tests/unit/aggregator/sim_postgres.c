@@ -55,10 +55,8 @@ static void unlock(struct sim_postgres *postgres, sim_txn txn)
 void sim_commit(struct sim_postgres *postgres, sim_txn txn)
 {
     MUST(sim_is_running(postgres, txn));
-    struct sim_transaction *committed = &postgres->txns[txn];
-    committed->state = SIM_COMMITTED;
-    postgres->commit_count += !committed->is_read_only;
-    committed->commit = postgres->commit_count;
+    postgres->txns[txn].state = SIM_COMMITTED;
+    postgres->txns[txn].commit = ++postgres->commit_count;
     unlock(postgres, txn);
     postgres->on_commit(postgres, txn);
 }

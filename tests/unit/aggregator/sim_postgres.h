@@ -85,9 +85,8 @@ struct sim_table { /* rows in chains: of one partition, or of visitors of one ha
 enum sim_state { SIM_RUNNING, SIM_COMMITTED, SIM_ABORTED };
 struct sim_transaction {
     enum sim_state state;
-    bool is_flushed;   /* synchronous_commit */
-    bool is_read_only; /* its commit is nothing that can be lost */
-    size_t commit;     /* 1, 2, 3 … */
+    bool is_flushed; /* synchronous_commit */
+    size_t commit;   /* 1, 2, 3 … */
 };
 
 struct sim_backend {

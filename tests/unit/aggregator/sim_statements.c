@@ -12,10 +12,8 @@ static enum sim_verdict begin(struct sim_call *call)
     struct sim_backend *backend = &call->postgres->backends[call->backend];
     MUST(backend->txn == 0);
     backend->txn = sim_begin(call->postgres);
-    struct sim_transaction *begun = &call->postgres->txns[backend->txn];
     if (call_says(call, "synchronous_commit ="))
-        begun->is_flushed = call_says(call, "synchronous_commit = on");
-    begun->is_read_only = call_says(call, "READ ONLY");
+        call->postgres->txns[backend->txn].is_flushed = call_says(call, "synchronous_commit = on");
     return SIM_DONE;
 }
 

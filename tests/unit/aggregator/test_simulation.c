@@ -105,7 +105,13 @@ static void a_world_depends_on_its_number_alone(void **state)
 
 #define CHECK_COLUMNS "USING (partition, owner, next_offset, version)"
 
-/* Of the fence's comparisons, version goes along with next_offset, but for an offset that a person moves. */
+/* The guards overlap, so some show only where the others do not reach:
+ *   no_lock_by_the_check  the move compares once more under a lock of its own, so rows stay right; a successor
+ *                         waits inside his batch for a zombie whom no claim has ended
+ *   no_offset             version says the same, but for an offset that a person moves
+ *   no_position           whoever loses his connection drops his claims, so it takes a pooler that keeps
+ *                         connections over a failover which loses commits
+ *   no_owner              a zombie goes on beside the new owner, whose memory is then behind what is stored */
 static const struct mutant mutants[] = {
     {.name = "no_row_lock", .locks_no_row = true},
     {.name = "no_lock_by_the_check", .edits = {{"FOR UPDATE OF p", ""}}, .is_seen_by_offsets = true},
