@@ -295,6 +295,23 @@ void batch_add_reject(struct batch *batch, const struct batch_position *at, slic
     MUST(!out->overflowed);
 }
 
+size_t batch_cut_new(const struct batch *batch, slice *pieces)
+{
+    size_t count = 0;
+    uint32_t end = 0;
+    for (size_t i = 0; i < batch->hit_count; i++) {
+        const struct batch_hit *hit = &batch->hits[i];
+        if (hit->is_duplicate)
+            continue;
+        if (count > 0 && hit->row_start == end)
+            pieces[count - 1].len += hit->row_len;
+        else
+            pieces[count++] = (slice){batch->rows.data + hit->row_start, hit->row_len};
+        end = hit->row_start + hit->row_len;
+    }
+    return count;
+}
+
 void batch_make_retried(struct batch *batch)
 {
     batch->message_count -= batch->reject_count;

@@ -100,6 +100,9 @@ void batch_settle_places(struct batch *batch, struct places *places);
 void batch_add_reject(struct batch *batch, const struct batch_position *at, slice reason, slice raw);
 /* What a record says of its stream, besides being passed or rejected; once a record. The reason is copied. */
 void batch_note_control(struct batch *batch, const struct batch_position *at, const struct control *control);
+/* The rows of hits that are no duplicates, neighbours in one piece: at most hit_count pieces. Returns how many;
+ * they borrow from the batch. */
+size_t batch_cut_new(const struct batch *batch, slice *pieces);
 /* What it holds was read before: those that are rejected once more are in the table, and no offset moves. */
 void batch_make_retried(struct batch *batch);
 /* A record that is no hit: the offset moves. */

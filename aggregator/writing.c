@@ -208,24 +208,6 @@ static enum step_move finish_merge(void *job)
 
 /* ---- What is written ---- */
 
-/* The rows of hits that are no duplicates, neighbours in one piece. */
-static size_t cut_hits(const struct batch *batch, slice *pieces)
-{
-    size_t count = 0;
-    uint32_t end = 0;
-    for (size_t i = 0; i < batch->hit_count; i++) {
-        const struct batch_hit *hit = &batch->hits[i];
-        if (hit->is_duplicate)
-            continue;
-        if (count > 0 && hit->row_start == end)
-            pieces[count - 1].len += hit->row_len;
-        else
-            pieces[count++] = (slice){batch->rows.data + hit->row_start, hit->row_len};
-        end = hit->row_start + hit->row_len;
-    }
-    return count;
-}
-
 static enum step_move copy_pieces(struct writing *writing, const char *sql, size_t piece_count)
 {
     if (piece_count == 0)
@@ -249,7 +231,7 @@ static enum step_move copy_hits(void *job)
                        "COPY processed_events (ip, event_timestamp, referrer, host, url, geodata, hit_id,"
                        " user_agent_id, source, country, state, city, latitude, longitude, geo_source, flags,"
                        " received_at, kafka_partition, kafka_offset) FROM STDIN (FORMAT binary)",
-                       cut_hits(writing->batch.batch, writing->pieces));
+                       batch_cut_new(writing->batch.batch, writing->pieces));
 }
 
 static enum step_move send_enriched(void *job)
