@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """COMMITs of the aggregator that get lost on their way to Postgres, or whose replies do: it cannot know which, sends none again,
-and the tables are right in both cases."""
+and the tables are right in both cases. And the way to Postgres fails altogether."""
 import collections
 import random
+import time
 
 import pytest
 
@@ -11,6 +12,7 @@ from bench.commits import BATCH, CLAIM, LATE, SILENT, UNANSWERED, UNSENT, Commit
 from bench.database import Database
 
 RATE = 200  # hits a second
+OUTAGE_S, LONG_OUTAGE_S = 2, 45
 # Twenty of batches; whoever loses one claims all its partitions anew.
 CUTS = [(BATCH, UNSENT), (BATCH, UNANSWERED)] * 10 + [(CLAIM, UNSENT), (CLAIM, UNANSWERED)] * 2
 OUTCOMES = {UNSENT: "aborted", SILENT: "aborted", UNANSWERED: "committed", LATE: "committed"}
@@ -40,6 +42,12 @@ def check(wire, plan):
     assert wire.count > len(plan) and not wire.strange
 
 
+def check_membership(aggregator):
+    """It never left the group."""
+    figures = aggregator.metrics()
+    assert (figures["footfall_assignments_total"], figures["footfall_revocations_total"]) == (1, 0)
+
+
 def test_twenty_lost_commits_under_load(programs, topic, database, wire, visitors, seed, long):
     plan = CUTS * long
     random.Random(seed).shuffle(plan)
@@ -52,6 +60,7 @@ def test_twenty_lost_commits_under_load(programs, topic, database, wire, visitor
     check(wire, plan)
     outcomes = collections.Counter(each.outcome for each in wire.lost if each.kind == BATCH)
     assert min(outcomes["committed"], outcomes["aborted"]) >= 5, f"both must be seen: {outcomes}"
+    check_membership(aggregator)
     assert aggregator.metrics()['footfall_batch_failures_total{outcome="retry"}'] >= len(plan)
 
 
@@ -59,7 +68,7 @@ def test_twenty_lost_commits_under_load(programs, topic, database, wire, visitor
 def test_a_connection_that_falls_silent_at_a_commit(programs, topic, database, wire, visitors, seed, long, kind):
     """Nobody is told: the aggregator and Postgres find out by themselves, and the row's lock is free again."""
     if kind == CLAIM and long == 1:
-        pytest.skip("takes its time")
+        pytest.skip("for ./tests/run --long: timeouts have to pass")
     plan = [(BATCH, LATE), (kind, SILENT)]
     programs.aggregator(topic, database, postgres__conninfo=wire.conninfo)
     wire.lose(plan, seed)
@@ -70,3 +79,21 @@ def test_a_connection_that_falls_silent_at_a_commit(programs, topic, database, w
     visitors.stop()
     promises.check_stored(topic, database, visitors)
     check(wire, plan)
+
+
+@pytest.mark.parametrize("state", ["refuse", "cut", "lose_answers"])
+def test_the_way_to_postgres_fails(programs, topic, database, wire, visitors, long, state):
+    """For longer than any timeout of a connection, if the run is a long one."""
+    if state != "refuse" and long == 1:
+        pytest.skip("for ./tests/run --long: timeouts have to pass")
+    aggregator = programs.aggregator(topic, database, postgres__conninfo=wire.conninfo)
+    visitors.wait_taken(RATE)
+    getattr(wire, state)()
+    time.sleep(OUTAGE_S if long == 1 else LONG_OUTAGE_S)
+    visitors.wait_taken(RATE)
+    wire.heal()
+    visitors.wait_taken(RATE)
+    visitors.stop()
+    promises.check_stored(topic, database, visitors)
+    check_membership(aggregator)
+    assert not wire.strange

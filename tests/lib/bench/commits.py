@@ -15,7 +15,7 @@ from servers import free_ports, wait_until
 CLAIM, BATCH = "claim", "batch"
 # What is lost: the COMMIT on its way there; its reply; the COMMIT, in silence, so that nobody is told; nothing, it is only late.
 UNSENT, UNANSWERED, SILENT, LATE = "unsent", "unanswered", "silent", "late"
-LATE_S = 2
+LATE_S = 1
 MOST_PASSED = 3  # of the COMMITs that may be lost, before one is
 
 Loss = collections.namedtuple("Loss", "kind way outcome")  # outcome: the server's word for it, committed or aborted
@@ -122,7 +122,7 @@ class Commits(Wire):
         """database: a bench.database.Database that the test does not use itself."""
         self.database = database
         self.port, = free_ports(1)
-        self.plan, self.to_pass = [], 0
+        self.plan, self.to_pass = [], 0  # of what is lost next
         self.lost, self.strange, self.count = [], [], 0
         self.lock = threading.Lock()
         super().__init__({self.port: database.postgres.sockets / ".s.PGSQL.5432"})
