@@ -2,9 +2,9 @@
 """The part `enriched` of measure: what a backlog costs with `enriched.topic` against without, in turns."""
 import collections
 
-import confluent_kafka
+import backlog
 
-from places import backlog
+import confluent_kafka
 
 PARTITIONS = 12
 
@@ -25,8 +25,8 @@ def measure_enriched(pipe, tools, count, rounds=3):
         topic = f"processed_events_{number}"
         pipe.kafka.create_topic(topic, PARTITIONS)
         for mode, settings in (("without", {}), ("with", {"enriched.topic": topic})):
-            runs[mode].append(backlog(pipe, tools, f"enriched_{mode}_{number}", settings, count))
+            runs[mode].append(backlog.run(pipe, tools, f"enriched_{mode}_{number}", count, settings))
         assert _count(pipe, topic) == count, "each hit once"
     for mode, figures in runs.items():
         print(f"enriched: {mode} the topic: "
-              + ", ".join(f"{speed:,.0f} hits/s with {cpu:.2f} + {theirs:.2f} CPU s a million" for speed, cpu, theirs in figures), flush=True)
+              + ", ".join(f"{each.speed:,.0f} hits/s with {each.ours:.2f} + {each.theirs:.2f} CPU s a million" for each in figures), flush=True)

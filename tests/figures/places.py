@@ -6,51 +6,18 @@ import re
 import subprocess
 import time
 
+import backlog
 from bench.ip2location import KEY, Reply, Stub
-from servers import Program, free_ports, wait_until
-
-import psycopg2
+from servers import free_ports, wait_until
 
 RATE, SECONDS = 1000, 20  # of the live part
 ADDRESSES = 20000         # heavy-tailed
 
 
 def _service(url):
-    """The settings; url None: without the service."""
+    """Settings; url None: without the service."""
     return {"ip2location.url": url, "ip2location.key": KEY, "ip2location.daily_budget": 100_000_000,
             "ip2location.monthly_budget": 1_000_000_000} if url else {}
-
-
-def _start(pipe, tools, name, settings):
-    """An aggregator on a database of its own, which reads the topic from its beginning."""
-    pipe.postgres.create_database(name)
-    return Program(pipe.folder / name, tools.binary, {
-        "kafka.brokers": pipe.kafka.brokers, "postgres.conninfo": pipe.postgres.conninfo(name), "events.max_age": "90d",
-        **settings}, free_ports(1)[0], name=name)
-
-
-def backlog(pipe, tools, name, settings, count):
-    """(hits/s from the first stored hit on, CPU seconds of the aggregator and of Postgres a million hits)"""
-    aggregator = _start(pipe, tools, name, settings)
-    with psycopg2.connect(pipe.postgres.conninfo(name)) as watcher:
-        watcher.autocommit = True
-        cursor = watcher.cursor()
-
-        def stored():
-            cursor.execute("SELECT to_regclass('footfall.partitions')")
-            if cursor.fetchone()[0] is None:
-                return 0
-            cursor.execute("SELECT coalesce(sum(next_offset), 0) FROM footfall.partitions WHERE next_offset > 0")
-            return int(cursor.fetchone()[0])
-        before = tools.spent_by_postgres()
-        aggregator.start(wait=False)
-        wait_until(lambda: stored() > 0, "the first hits", 600, every_s=0.01)
-        begin, first = time.monotonic(), stored()
-        wait_until(lambda: stored() == count, f"{count} hits stored", 600, every_s=0.02)
-        wall, cpu = time.monotonic() - begin, tools.cpu_seconds([aggregator.pid])
-        theirs = tools.spent_by_postgres() - before
-    aggregator.stop()
-    return (count - first) / wall, cpu * 1e6 / count, theirs * 1e6 / count
 
 
 def measure_dead(pipe, tools, count, rounds=3):
@@ -61,19 +28,18 @@ def measure_dead(pipe, tools, count, rounds=3):
     runs = collections.defaultdict(list)
     for number in range(rounds):
         for mode, url in urls.items():
-            runs[mode].append(backlog(pipe, tools, f"places_{mode}_{number}", _service(url), count))
+            runs[mode].append(backlog.run(pipe, tools, f"places_{mode}_{number}", count, _service(url)))
     hanging.stop()
     for mode, figures in runs.items():
         print(f"places: service {mode}: "
-              + ", ".join(f"{speed:,.0f} hits/s with {cpu:.2f} + {theirs:.2f} CPU s a million" for speed, cpu, theirs in figures), flush=True)
+              + ", ".join(f"{each.speed:,.0f} hits/s with {each.ours:.2f} + {each.theirs:.2f} CPU s a million" for each in figures), flush=True)
 
 
 def measure_live(pipe, tools, delay_s):
     """Who answers at RATE hits/s, while nothing is behind."""
     stub = Stub()
     stub.delay_s = delay_s
-    name = f"places_live_{int(delay_s * 1000)}"
-    aggregator = _start(pipe, tools, name, _service(stub.url))
+    aggregator = backlog.start(pipe, tools, f"places_live_{int(delay_s * 1000)}", _service(stub.url))
     aggregator.start()
     wait_until(lambda: aggregator.metrics()["footfall_lag_messages"] == 0 and
                aggregator.metrics()["footfall_partitions_held"] > 0, "caught up", 600)
@@ -101,21 +67,20 @@ def measure_live(pipe, tools, delay_s):
 
 def _instructions(pipe, tools, count):
     out = pipe.folder / f"hot.{count}"
-    subprocess.run(["valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={out}", tools.hot, str(count)], check=True,
+    subprocess.run(["valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={out}", tools.build("places_hot"), str(count)], check=True,
                    stdout=subprocess.DEVNULL)
     return int(re.search(r"^(?:summary|totals): (\d+)", out.read_text(), re.M).group(1))
 
 
 def measure_hot(pipe, tools, count=500_000):
     """A look-up that the memory answers, by itself."""
-    subprocess.run(["cmake", "--build", tools.hot.parents[1], "--target", "places_hot"], check=True, stdout=subprocess.DEVNULL)
-    speed = int(subprocess.run([tools.hot, "20000000"], check=True, text=True, stdout=subprocess.PIPE).stdout)
+    speed = int(subprocess.run([tools.build("places_hot"), "20000000"], check=True, text=True, stdout=subprocess.PIPE).stdout)
     instructions = (_instructions(pipe, tools, 2 * count) - _instructions(pipe, tools, count)) / count
     print(f"places: in memory: {speed:,} look-ups/s, {instructions:.0f} instructions each", flush=True)
 
 
 def measure_places(pipe, tools, count=300_000):
-    """tools: binary, hot (program), cpu_seconds(pids), spent_by_postgres(), produce(pipe, count), send(ip, number), flush()."""
+    """tools: binary, build(target), cpu_seconds(pids), spent_by_postgres(), produce(pipe, count), send(ip, number), flush()."""
     measure_hot(pipe, tools)
     measure_live(pipe, tools, 0.1)
     live = RATE * SECONDS
