@@ -3,6 +3,7 @@
  * reads its sites again on SIGHUP, ends with 0 on SIGTERM, and says what is wrong with its settings. */
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -36,8 +37,8 @@ static void write_sites(const struct program *program, const char *hosts)
     assert_non_null(file);
     fprintf(file,
             "[sites]\nhosts = %s\n[http]\nlisten = 127.0.0.1:0\n[admin]\nlisten =\n[kafka]\npartitions = 4\n"
-            "[rdkafka]\ntest.mock.num.brokers = 1\n",
-            hosts);
+            "[journal]\ndirectory = %s/journal\n[rdkafka]\ntest.mock.num.brokers = 1\n",
+            hosts, program->folder);
     assert_int_equal(fclose(file), 0);
 }
 
@@ -95,14 +96,20 @@ static int ask(int port, const char *request)
     return status;
 }
 
+static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *place)
+{
+    (void)status;
+    (void)type;
+    (void)place;
+    return remove(path);
+}
+
 static int end(struct program *program, int number)
 {
     int status;
     kill(program->pid, number);
     assert_int_equal(waitpid(program->pid, &status, 0), program->pid);
-    unlink(program->log_path);
-    unlink(program->settings_path);
-    rmdir(program->folder);
+    assert_int_equal(nftw(program->folder, remove_entry, 8, FTW_DEPTH | FTW_PHYS), 0);
     assert_true(WIFEXITED(status));
     return WEXITSTATUS(status);
 }
