@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 
 import pytest
 
@@ -37,6 +38,8 @@ def _interrupt(_number, _frame):
 
 
 def pytest_configure():
+    if threading.current_thread() is not threading.main_thread():
+        return  # a worker that was slow to start; the main thread ends it all, and its servers end with it
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
 
