@@ -134,8 +134,9 @@ def test_a_primary_that_only_reads(programs, topic, database, primary, some):
     primary.ask("ALTER SYSTEM SET default_transaction_read_only = on")
     primary.ask("SELECT pg_reload_conf()")
     topic.produce(hits.from_collectors(some, topic.partitions, SEED))
-    wait_until(lambda: "session is read-only" in aggregator.log_text(), "it looks for another primary")
+    wait_until(lambda: aggregator.metrics()['footfall_batch_failures_total{outcome="retry"}'] >= 3, "it looks for another primary")
     assert "read-only transaction" in aggregator.log_text() and not aggregator.is_ready()
+    assert database.value("SELECT count(*) FROM processed_events") == 0
     primary.ask("ALTER SYSTEM RESET default_transaction_read_only")
     primary.ask("SELECT pg_reload_conf()")
     database.wait_stored(topic)

@@ -49,7 +49,7 @@ def test_the_schema_migrated_while_hits_flow(programs, topic, database, load, re
     database.wait_rows(visitors.count())
     reader.cursor().execute("SELECT count(*) FROM processed_events")
     process = migration()
-    wait_until(lambda: migration.said().count("it is tried again") >= 2, "the migration cannot have its lock, twice")
+    wait_until(lambda: "it is tried again" in migration.said(), "the migration cannot have its lock")
     assert "9001_next" in migration.said() and "pg_stat_activity says who" in migration.said()
     visitors.wait_taken(RATE)
     database.wait_rows(visitors.count())
