@@ -104,7 +104,7 @@ static void pipelined_requests_are_answered_in_order(void **state)
         "GET /v1/hit.gif?url=http://stranger.com/ HTTP/1.1\r\nHost: a\r\n\r\n"
         "POST /v1/hits HTTP/1.1\r\nHost: a\r\nContent-Length: 30\r\n\r\n{\"url\":\"https://example.com/\"}");
     (void)state;
-    stage_start_ready(&stage, NULL);
+    stage_start_ready(&stage, stage_ack_kafka);
     int fd = bench_connect(&stage.bench);
     for (int i = 0; i < 20; i++) {
         bench_send(&stage.bench, fd, three);
