@@ -18,6 +18,7 @@ def test_metrics_are_well_formed_and_agree_with_the_tables(programs, topic, data
     for number in range(50):
         assert collector.post(json.dumps({"url": f"https://shop.example/{number}"}))[0] == 204
     assert collector.post("{")[0] == 400
+    collector.wait_drained()
     some = hits.make(500, seed=2)
     messages = list(hits.from_collectors(some, topic.partitions, 2, repeated=0))
     topic.produce([*messages, *messages[:100]])
