@@ -65,10 +65,8 @@ def test_twenty_lost_commits_under_load(programs, topic, database, wire, visitor
 
 
 @pytest.mark.parametrize("kind", [BATCH, CLAIM])
-def test_a_connection_that_falls_silent_at_a_commit(programs, topic, database, wire, visitors, seed, long, kind):
+def test_a_connection_that_falls_silent_at_a_commit(programs, topic, database, wire, visitors, seed, kind):
     """Nobody is told: the aggregator and Postgres find out by themselves, and the row's lock is free again."""
-    if kind == CLAIM and long == 1:
-        pytest.skip("for ./tests/run --long: timeouts have to pass")
     plan = [(BATCH, LATE), (kind, SILENT)]
     programs.aggregator(topic, database, postgres__conninfo=wire.conninfo)
     wire.lose(plan, seed)
@@ -84,8 +82,6 @@ def test_a_connection_that_falls_silent_at_a_commit(programs, topic, database, w
 @pytest.mark.parametrize("state", ["refuse", "cut", "lose_answers"])
 def test_the_way_to_postgres_fails(programs, topic, database, wire, visitors, long, state):
     """For longer than any timeout of a connection, if the run is a long one."""
-    if state != "refuse" and long == 1:
-        pytest.skip("for ./tests/run --long: timeouts have to pass")
     aggregator = programs.aggregator(topic, database, postgres__conninfo=wire.conninfo)
     visitors.wait_taken(RATE)
     getattr(wire, state)()

@@ -141,9 +141,7 @@ def test_hits_wait_while_the_topic_is_away(programs, topic, database, some):
     assert aggregator.fetch("/readyz")[0] == 200
 
 
-def test_kafka_killed_under_load(programs, topic, database, kafka, enriched, some, long):
-    if long == 1:
-        pytest.skip("for ./tests/run --long: a broker takes its time to start")
+def test_kafka_killed_under_load(programs, topic, database, kafka, enriched, some):
     programs.aggregator(topic, database, enriched__topic=enriched.name)
     messages = list(hits.from_collectors(some, topic.partitions, SEED))
     half = len(messages) // 2

@@ -143,10 +143,8 @@ def test_a_primary_that_only_reads(programs, topic, database, primary, some):
     oracle.check(database, some)
 
 
-def test_a_synchronous_standby_that_is_away(programs, topic, database, primary, some, long):
+def test_a_synchronous_standby_that_is_away(programs, topic, database, primary, some):
     """COMMITs hang, and hold the locks of their rows; what was done by them is seen when they are let go."""
-    if long == 1:
-        pytest.skip("for ./tests/run --long: timeouts have to pass")
     aggregator = programs.aggregator(topic, database)
     database.wait_shared(topic, 1)
     primary.ask("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
