@@ -33,14 +33,14 @@
     X(SUMS, "rollup_sums_total", NULL, COUNTER, PLAIN, "Sums of hits appended for the rollups")              \
     X(SUMS_FOLDED, "rollup_sums_folded_total", NULL, COUNTER, PLAIN, "Those moved into the rollups' tables") \
     X(FOLD_FAILURES, "rollup_fold_failures_total", NULL, COUNTER, PLAIN, "Attempts at that which failed")    \
-    X(DAYS_DROPPED, "retention_days_dropped_total", NULL, COUNTER, PLAIN,                                    \
+    X(DAYS_DROPPED, "retention_tables_dropped_total", NULL, COUNTER, PLAIN,                                  \
       "Days of processed_events dropped, since they are older than retention.days")                          \
     X(SESSIONS_DROPPED, "retention_sessions_dropped_total", NULL, COUNTER, PLAIN,                            \
       "Stored sessions deleted for the same reason")                                                         \
     X(REJECTS_DROPPED, "retention_rejects_dropped_total", NULL, COUNTER, PLAIN, "Rejects deleted so")        \
     X(RETENTION_FAILURES, "retention_failures_total", NULL, COUNTER, PLAIN,                                  \
       "Passes that left something that was due")                                                             \
-    X(DAYS_DUE, "retention_days_due", NULL, GAUGE, PLAIN,                                                    \
+    X(DAYS_DUE, "retention_tables_due", NULL, GAUGE, PLAIN,                                                  \
       "Days that were to be dropped and were still there when last looked at")                               \
     X(RETENTION_AGE, "retention_age_seconds", NULL, GAUGE, MS_AS_SECONDS,                                    \
       "Time since a pass left nothing, or since the start; 0: nothing is ever dropped")                      \

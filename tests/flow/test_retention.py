@@ -90,12 +90,12 @@ def test_old_days_go_while_hits_flow(programs, topic, database, long):
     assert stored_by_hour(database) == by_hour(old[:few] + fresh[:many])
 
     # Late, for days that are gone: stored, counted, and gone again.
-    dropped = total(three, "footfall_retention_days_dropped_total")
+    dropped = total(three, "footfall_retention_tables_dropped_total")
     assert dropped > 0
     produce(old[few:2 * few], 2)
     database.wait_stored(topic)
     wait_gone()
-    assert total(three, "footfall_retention_days_dropped_total") > dropped
+    assert total(three, "footfall_retention_tables_dropped_total") > dropped
     assert stored_by_hour(database) == by_hour(old[:2 * few] + fresh[:many])
 
     # Somebody reads for long: nothing goes, and hits do not wait behind what is to go.
@@ -110,7 +110,7 @@ def test_old_days_go_while_hits_flow(programs, topic, database, long):
     assert waits.longest < PATIENCE_S
     assert any("event=day_stays" in each.log_text() for each in three)
     wait_gone()
-    wait_until(lambda: all(each.metrics()["footfall_retention_days_due"] == 0 for each in three), "nothing is due")
+    wait_until(lambda: all(each.metrics()["footfall_retention_tables_due"] == 0 for each in three), "nothing is due")
     reader.close()
 
     oracle.check_hits(database, fresh)
