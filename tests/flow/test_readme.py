@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """README.md and docs/operations.md are followed as they stand, up to the first hits in the database: on a Kafka with access
 control and with the roles that they make, so that these are known to be enough. What they name must exist."""
+import contextlib
+import fcntl
 import json
 import re
 import shlex
@@ -79,6 +81,15 @@ def machine(folder, guarded):
     postgres.stop()
 
 
+@contextlib.contextmanager
+def alone_in_the_tree():
+    """One builds at a time: deploy/quickstart and tests/run keep to the same lock."""
+    (TOP / "build").mkdir(exist_ok=True)
+    with open(TOP / "build/.lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 @pytest.fixture(scope="module")
 def followed(machine):
     """Everything in the README done, in its order."""
@@ -90,7 +101,8 @@ def followed(machine):
         elif block.language in ("nginx", "html", "json"):
             kept[block.language] = block.text
         else:
-            machine.follow(block)
+            with alone_in_the_tree():
+                machine.follow(block)
     return kept
 
 
