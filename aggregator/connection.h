@@ -3,8 +3,7 @@
  * blocking way to open one and ask, for start-up and commands.
  *
  * database connects with these parameters asynchronously; migrate, store_group_read and the operator's
- * commands block. What the
- * operator writes in conninfo wins over our defaults, except the encoding: texts are UTF-8 everywhere. */
+ * commands block. What the operator writes in conninfo wins over our defaults, except the encoding: texts are UTF-8 everywhere. */
 #ifndef AGGREGATOR_CONNECTION_H
 #define AGGREGATOR_CONNECTION_H
 
@@ -27,7 +26,8 @@ void connection_parameters_init(struct connection_parameters *out, const char *c
 enum status connection_open(const char *conninfo, struct pg_conn **conn, struct why *why) MUST_CHECK;
 
 /* What a failed statement means for who waits at a terminal: AGAIN: others were in its way, such as a lock;
- * UNAVAILABLE: it may pass by itself; DENIED: a right is missing; else CONFLICT. Says "<what>: <message> (as role …)" in *why. */
+ * UNAVAILABLE: it may pass by itself; DENIED: a right is missing; else CONFLICT. Says
+ * "<what>: <message> (as role …)" in *why. */
 enum status connection_explain(struct pg_conn *conn, const struct pg_result *result, const char *what,
                                struct why *why);
 

@@ -6,10 +6,11 @@
  * hits) -> reports -> enriched_confirm (before COMMIT) -> enriched_forget. So whatever is committed has been
  * confirmed by all in-sync replicas: the topic misses nothing, and has a message twice when a batch that was
  * sent is not committed. A visitor's messages lie in one partition, that of the key host|ip.
- * Owns a producer, made when it is needed; after any failure it is closed, with all that it has not sent, so that an outage does not fill the topic with doubles. Borrows the batch until it is forgotten.
- * Loop thread only; nothing waits. on_change is called when an answer of AGAIN may be another one now, and every
- * ENRICHED_PULSE_MS while a batch is on its way, so that the owner can keep its transaction alive. Brokers that
- * confirm nothing for two pulses have failed. Not here: when to try again. */
+ * Owns a producer, made when it is needed; after any failure it is closed, with all that it has not sent, so
+ * that an outage does not fill the topic with doubles. Borrows the batch until it is forgotten. Loop thread
+ * only; nothing waits. on_change is called when an answer of AGAIN may be another one now, and every
+ * ENRICHED_PULSE_MS while a batch is on its way, so that the owner can keep its transaction alive. Brokers
+ * that confirm nothing for two pulses have failed. Not here: when to try again. */
 #ifndef AGGREGATOR_ENRICHED_H
 #define AGGREGATOR_ENRICHED_H
 

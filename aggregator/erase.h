@@ -38,8 +38,9 @@ struct erase_report {
     char topics[ERASE_MAX_TOPICS][ERASE_MAX_TOPIC_TEXT + 1];
 };
 
-/* AGAIN: somebody holds a partition, or is at the same rows again and again; UNAVAILABLE: Postgres does not answer; DENIED: a right is
- * missing. Nothing is changed then, unless the COMMIT has no answer, which *why says. */
+/* AGAIN: somebody holds a partition, or is at the same rows again and again; UNAVAILABLE: Postgres does not
+ * answer; DENIED: a right is missing. Nothing is changed then, unless the COMMIT has no answer, which *why
+ * says. */
 enum status erase_run(const char *conninfo, ip_address ip, struct erase_report *report,
                       struct why *why) MUST_CHECK;
 

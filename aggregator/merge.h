@@ -23,10 +23,9 @@ struct merge_rules {
     const char *topic; /* first column of changes and strays; borrowed */
     int64_t gap_ms;
     int64_t lateness_ms;
-    size_t
-        max_closed; /* sessions closed in one batch, so that a burst does not stall the loop: 5,000; a store
-                          that is over its limit closes as many as it was given on top, so that it does not
-                          grow */
+    /* Sessions closed in one batch, so that a burst does not stall the loop: 5,000. A store that is over its
+     * limit closes as many as it was given on top, so that it does not grow. */
+    size_t max_closed;
 };
 
 struct merge_lookup { /* stored rows with end_session >= from and start_session <= to are to be taken back */

@@ -5,8 +5,8 @@
  * From program_start on the process leaves no core file, and nobody else without root's rights reads its memory.
  * program_start reads everything in the order of precedence and either returns true, or has done what was
  * asked and says which exit code to leave with (sysexits: 0, EX_USAGE 64, EX_CONFIG 78, EX_NOINPUT 66 when a
- * settings file cannot be read). The units in deploy/systemd start a program again after all codes but 64 and 78, which
- * say that only a person can help. Start-up only; prints to stdout and stderr. */
+ * settings file cannot be read). The units in deploy/systemd start a program again after all codes but 64 and
+ * 78, which say that only a person can help. Start-up only; prints to stdout and stderr. */
 #ifndef BASE_PROGRAM_H
 #define BASE_PROGRAM_H
 
@@ -41,8 +41,8 @@ struct program_call {
 bool program_start(const struct program *program, int argc, char **argv, struct program_call *call,
                    int *exit_code);
 
-/* For a program whose parts could not be started: EX_TEMPFAIL when what was taken or missing may soon be free or there,
- * a port, a folder, a file; else EX_CONFIG. */
+/* For a program whose parts could not be started: EX_TEMPFAIL when what was taken or missing may soon be free
+ * or there, a port, a folder, a file; else EX_CONFIG. */
 int program_refusal(const struct why *why);
 
 #endif

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What open sessions cost: memory, and the longest turn of a burst in which all of them close.
  *
- * usage: sessions_hot COUNT. Opens COUNT sessions as batches of 5,000 do, of visitors of their own, one in five by IPv6, on 20
- * hosts with 5,000 pages each; then all are due at one moment and close, 5,000 a turn, and what changed is written out as pages.
- * Prints: bytes a session that were asked of malloc, the same resident, the longest turn and the mean one while they open and while
- * they close, and what throwing all away takes, in ms of CPU. */
+ * usage: sessions_hot COUNT. Opens COUNT sessions as batches of 5,000 do, of visitors of their own, one in five
+ * by IPv6, on 20 hosts with 5,000 pages each; then all are due at one moment and close, 5,000 a turn, and what
+ * changed is written out as pages. Prints: bytes a session that were asked of malloc, the same resident, the
+ * longest turn and the mean one while they open and while they close, and what throwing all away takes, in ms
+ * of CPU. */
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -5,8 +5,8 @@
  *                   further than the gap apart; an offset goes on from where the row stood, never back
  *   checked memory  what a claim holds in memory is what its stored changes say
  *   sum             hits stored = events of stored and open sessions and of strays = rolled-up hits
- *   rest            each hit that is in the log is stored; sessions are those of the set of hits; no stray waits; the audit says
- *                   what is missing, in the tables and in memory
+ *   rest            each hit that is in the log is stored; sessions are those of the set of hits; no stray
+ *                   waits; the audit says what is missing, in the tables and in memory
  * The hits and sessions are compared with the log that was made, by other code than the program's. One
  * thread. */
 #ifndef TESTS_UNIT_AGGREGATOR_SIM_CHECKS_H
