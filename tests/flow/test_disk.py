@@ -117,6 +117,8 @@ def test_calls_are_interrupted(programs, topic, database, load):
     calls = ("pwrite64", "fallocate", "openat")
     with faults(collector, *(f"{call}:error=EINTR:when=1+2" for call in calls)) as tracer:
         visitors.wait_taken(600)
+        visitors.stop()
+        collector.wait_drained()  # nothing is under way when it is let go of
     assert {each.name for each in tracer.calls() if each.is_injected} == set(calls)
     assert collector.figure("journal_write_errors_total") == collector.figure("journal_sync_errors_total") == 0
     finish(collector, visitors)

@@ -2,7 +2,8 @@
 """The system calls of a program on one folder, or on some files, by strace: counted, made to fail, or made to be its last.
 
 strace counts the n-th call by thread; so a call is named by a thread, a name and a number. It must not be attached when a
-program under LeakSanitizer ends by itself: stop() it before."""
+program under LeakSanitizer ends by itself: stop() it before. A call that it is just making fail when it lets go fails with
+ENOSYS instead."""
 import collections
 import pathlib
 import re
