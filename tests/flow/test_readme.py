@@ -124,7 +124,8 @@ def operated(machine, followed, guarded):
 def site(machine, followed, operated):
     """Collector, aggregator, and the nginx of the README in front of a page with its line in it."""
     port, beacons = free_ports(2)
-    collector = Started(machine, "footfall-collector", **{"http.listen": f"127.0.0.1:{beacons}"})
+    collector = Started(machine, "footfall-collector", **{
+        "http.listen": f"127.0.0.1:{beacons}", "journal.directory": machine.root / "var/lib/footfall/journal"})
     aggregator = Started(machine, "footfall-aggregator", **{"sessions.lateness": "1s", "enriched.topic": "processed_events"})
     shop = Shop(machine.root.parent / "nginx", port)
     shop.configure(beacons, machine.names["/run/footfall/mirror.sock"])  # puts the snippets there, for these ports
