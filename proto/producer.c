@@ -15,6 +15,7 @@
 
 #include "proto/control.h"
 #include "proto/kafka.h"
+#include "proto/leaders.h"
 
 enum { CHECK_TIMEOUT_MS = 2000 /* also the longest that a stop waits for a check */ };
 
@@ -26,10 +27,16 @@ struct check {
     char reason[256];
 };
 
+struct topic {
+    rd_kafka_topic_t *handle; /* NULL: not open */
+    struct leaders leaders;
+};
+
 struct producer {
     struct producer_options options;
     rd_kafka_t *handle;
-    rd_kafka_topic_t *topic;
+    struct topic topic;
+    struct topic other; /* the one of another name that was sent to last */
     rd_kafka_queue_t *queue;
     int wake_fd;
     uv_poll_t poll;
@@ -56,6 +63,57 @@ static struct log producer_log(void)
     return log_new("producer");
 }
 
+/* --- topics --- */
+
+static uint64_t now(const struct producer *producer)
+{
+    return uv_now(producer->options.loop);
+}
+
+static enum status open_topic(struct producer *producer, struct topic *topic, const char *name)
+{
+    rd_kafka_topic_conf_t *conf = rd_kafka_default_topic_conf_dup(producer->handle);
+    rd_kafka_topic_conf_set_opaque(conf, topic);
+    topic->handle = rd_kafka_topic_new(producer->handle, name, conf);
+    if (topic->handle)
+        return STATUS_OK;
+    rd_kafka_topic_conf_destroy(conf);
+    return STATUS_UNAVAILABLE;
+}
+
+static void close_topic(struct topic *topic)
+{
+    if (topic->handle)
+        rd_kafka_topic_destroy(topic->handle);
+    topic->handle = NULL;
+    leaders_clear(&topic->leaders);
+}
+
+/* FULL: another topic still has to confirm what it got. */
+static enum status find_topic(struct producer *producer, const char *name, struct topic **topic)
+{
+    struct topic *other = &producer->other;
+    *topic = &producer->topic;
+    if (strcmp(name, producer->options.topic) == 0)
+        return STATUS_OK;
+    *topic = other;
+    if (other->handle && strcmp(name, rd_kafka_topic_name(other->handle)) == 0)
+        return STATUS_OK;
+    if (other->leaders.unconfirmed > 0)
+        return STATUS_FULL;
+    close_topic(other);
+    return open_topic(producer, other, name);
+}
+
+/* Where the next message of this place goes. FULL: what went there first is not confirmed yet. */
+static enum status find_way(struct producer *producer, struct producer_place place, struct topic **topic)
+{
+    enum status status = find_topic(producer, place.topic, topic);
+    if (status != STATUS_OK)
+        return status;
+    return leaders_may_send(&(*topic)->leaders, place.partition, now(producer)) ? STATUS_OK : STATUS_FULL;
+}
+
 /* --- events --- */
 
 /* What no repetition will mend. */
@@ -74,7 +132,10 @@ static void take_report(struct producer *producer, const rd_kafka_message_t *mes
         .is_control = !message->payload,
         .value = {message->payload, message->len},
     };
-    if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    struct topic *topic = rd_kafka_topic_opaque(message->rkt);
+    bool is_delivered = message->err == RD_KAFKA_RESP_ERR_NO_ERROR;
+    leaders_note_report(&topic->leaders, message->partition, is_delivered, now(producer));
+    if (!is_delivered) {
         report.outcome = is_refusal(message->err) ? PRODUCER_REFUSED : PRODUCER_FAILED;
         report.reason = rd_kafka_err2str(message->err);
     }
@@ -198,8 +259,7 @@ struct producer *producer_open(const struct producer_options *options, struct wh
     producer->options = *options;
     producer->options.settings = NULL; /* borrowed for this call only */
     producer->handle = handle;
-    producer->topic = rd_kafka_topic_new(handle, options->topic, NULL);
-    MUST(producer->topic);
+    MUST(open_topic(producer, &producer->topic, options->topic) == STATUS_OK);
     producer->queue = rd_kafka_queue_get_main(handle);
     MUST(rd_kafka_set_log_queue(handle, producer->queue) == RD_KAFKA_RESP_ERR_NO_ERROR);
     producer->wake_fd = kafka_wake_open(producer->queue);
@@ -222,23 +282,30 @@ static enum status status_of(rd_kafka_resp_err_t error)
 
 enum status producer_send(struct producer *producer, struct producer_place place, slice key, slice value)
 {
-    if (strcmp(place.topic, producer->options.topic) != 0)
-        return status_of(rd_kafka_producev(
-            producer->handle, RD_KAFKA_V_TOPIC(place.topic), RD_KAFKA_V_PARTITION(place.partition),
-            RD_KAFKA_V_KEY(key.data, key.len), RD_KAFKA_V_VALUE((void *)value.data, value.len),
-            RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_OPAQUE((void *)place.ticket),
-            RD_KAFKA_V_END));
-    int failed = rd_kafka_produce(producer->topic, place.partition, RD_KAFKA_MSG_F_COPY, (void *)value.data,
-                                  value.len, key.data, key.len, (void *)place.ticket);
-    return failed ? status_of(rd_kafka_last_error()) : STATUS_OK;
+    struct topic *topic;
+    enum status status = find_way(producer, place, &topic);
+    if (status != STATUS_OK)
+        return status;
+    if (rd_kafka_produce(topic->handle, place.partition, RD_KAFKA_MSG_F_COPY, (void *)value.data, value.len,
+                         key.data, key.len, (void *)place.ticket) != 0)
+        return status_of(rd_kafka_last_error());
+    leaders_note_sent(&topic->leaders, place.partition);
+    return STATUS_OK;
 }
 
 enum status producer_send_control(struct producer *producer, struct producer_place place, slice header)
 {
-    return status_of(rd_kafka_producev(producer->handle, RD_KAFKA_V_TOPIC(place.topic),
-                                       RD_KAFKA_V_PARTITION(place.partition),
-                                       RD_KAFKA_V_HEADER(CONTROL_HEADER, header.data, (ssize_t)header.len),
-                                       RD_KAFKA_V_OPAQUE((void *)place.ticket), RD_KAFKA_V_END));
+    struct topic *topic;
+    enum status status = find_way(producer, place, &topic);
+    if (status != STATUS_OK)
+        return status;
+    status = status_of(rd_kafka_producev(producer->handle, RD_KAFKA_V_RKT(topic->handle),
+                                         RD_KAFKA_V_PARTITION(place.partition),
+                                         RD_KAFKA_V_HEADER(CONTROL_HEADER, header.data, (ssize_t)header.len),
+                                         RD_KAFKA_V_OPAQUE((void *)place.ticket), RD_KAFKA_V_END));
+    if (status == STATUS_OK)
+        leaders_note_sent(&topic->leaders, place.partition);
+    return status;
 }
 
 /* --- the end --- */
@@ -248,7 +315,8 @@ static void destroy_handle(uv_work_t *work)
     struct producer *producer = work->data;
     rd_kafka_purge(producer->handle,
                    RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING);
-    rd_kafka_topic_destroy(producer->topic);
+    close_topic(&producer->topic);
+    close_topic(&producer->other);
     rd_kafka_queue_destroy(producer->queue);
     rd_kafka_destroy(producer->handle);
 }
@@ -308,14 +376,24 @@ static void ask_brokers(uv_work_t *work)
     struct check *check = &producer->check;
     const rd_kafka_metadata_t *metadata;
     rd_kafka_resp_err_t error =
-        rd_kafka_metadata(producer->handle, 0, producer->topic, &metadata, CHECK_TIMEOUT_MS);
+        rd_kafka_metadata(producer->handle, 0, producer->topic.handle, &metadata, CHECK_TIMEOUT_MS);
     if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
         check->status = STATUS_UNAVAILABLE;
         snprintf(check->reason, sizeof(check->reason), "no broker answers: %s", rd_kafka_err2str(error));
         return;
     }
-    judge_topic(check, metadata, rd_kafka_topic_name(producer->topic));
+    judge_topic(check, metadata, rd_kafka_topic_name(producer->topic.handle));
     rd_kafka_metadata_destroy(metadata);
+}
+
+static void say_forgotten(struct producer *producer)
+{
+    static const char reason[] = "a partition has confirmed nothing for an hour";
+    struct log log = producer_log();
+    log_warning(&log, "producer_forgotten",
+                "kafka.brokers = %s: %s: another producer sends what is not confirmed",
+                producer->options.brokers, reason);
+    producer->options.on_fatal(producer->options.context, reason);
 }
 
 static void on_asked(uv_work_t *work, int status)
@@ -326,6 +404,9 @@ static void on_asked(uv_work_t *work, int status)
     check->is_running = false;
     if (producer->is_closing)
         go_on_closing(producer);
+    else if (leaders_have_forgotten(&producer->topic.leaders, now(producer)) ||
+             leaders_have_forgotten(&producer->other.leaders, now(producer)))
+        say_forgotten(producer);
     else
         producer->options.on_checked(producer->options.context, check->status, check->partitions,
                                      check->reason);

@@ -2,8 +2,9 @@
  * producer: one librdkafka producer and its topic, from its making to its end.
  *
  * publisher (collector), enriched (aggregator) -> producer_send -> librdkafka -> wake descriptor -> on_report:
- * one call for each message, and on_fatal when librdkafka gives up (routine after a mere disconnect in 2.0.2):
- * the owner closes it and opens another. Messages have no time limit: that is the owner's affair.
+ * one call for each message, and on_fatal when librdkafka gives up (routine after a mere disconnect in 2.0.2)
+ * or a partition has confirmed nothing for an hour: the owner closes it and opens another. Messages have no
+ * time limit: that is the owner's affair. The first message to a partition travels alone (proto/leaders.h).
  * producer_check asks the brokers for the topic in a thread of libuv's pool, since the call blocks.
  * producer_close never blocks the loop: the handle is purged and destroyed in that pool too; nothing is called
  * back after producer_close, reports that had not come will never come. Keys, values and headers are copied by
@@ -55,8 +56,8 @@ enum status producer_check_settings(const char *brokers, const struct settings *
                                     struct why *why) MUST_CHECK;
 /* NULL and *why when librdkafka refuses a property; it connects by itself. */
 struct producer *producer_open(const struct producer_options *options, struct why *why);
-/* FULL: its queue is. TOO_BIG: more than message.max.bytes of [rdkafka]. UNAVAILABLE: anything else; on_fatal
- * may follow. */
+/* FULL until a report has come: its queue is, or what the partition got first is not confirmed. TOO_BIG: more
+ * than message.max.bytes of [rdkafka]. UNAVAILABLE: anything else; on_fatal may follow. */
 enum status producer_send(struct producer *producer, struct producer_place place, slice key,
                           slice value) MUST_CHECK;
 /* A record without key and value and with this header. As above. */

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from bench import promises
+from bench.new_leaders import NewLeaders
 from bench.wire import Wire
 
 LOSS = 0.3
@@ -132,6 +133,21 @@ def test_who_waits_for_kafka_is_told_the_truth(programs, topic, database, cluste
     visitors.stop()
     assert set(visitors.statuses) <= {204, 503}, f"answers: {visitors.statuses}"
     promises.check_stored(topic, database, visitors)
+
+
+def test_a_second_batch_does_not_confirm_a_first_that_was_refused(programs, topic, database, cluster, load):
+    """A leader that does not know a producer takes its second batch after it has refused the first one (proto/leaders.h)."""
+    with contextlib.closing(NewLeaders(cluster.ways())) as leaders:
+        collector = programs.collector(topic, kafka__brokers=leaders.addresses)
+        programs.aggregator(topic, database)
+        visitors = load(collector, rate=SMALL.rate)
+        visitors.wait_taken(4 * SMALL.rate)
+        visitors.stop()
+        assert set(visitors.statuses) == {204}, f"answers: {visitors.statuses}"
+        collector.wait_drained()
+        assert len(leaders.places) > 1, "partitions that refused a batch"
+        promises.check_stored(topic, database, visitors)
+        assert leaders.followed == 0, "batches sent while the first is not confirmed"
 
 
 def test_one_fault_after_another_and_the_collector_killed_in_some(programs, topic, database, cluster, wire, load, long, seed):

@@ -51,7 +51,7 @@ static void otherwise_it_does_not_wait_for_kafka(void **state)
         assert_int_equal(stage_post_alone(&stage, JSON, HIT("a")), 204);
         assert_int_equal(stage_post_alone(&stage, JSON, "[" HIT("a") "," HIT("b") "," STAGE_PLAIN_HIT "]"),
                          204);
-        stage_wait_metric(&stage, STAGE_IN_FLIGHT, 3);
+        stage_wait_metric(&stage, STAGE_IN_FLIGHT, 1); /* the first to a partition goes alone */
         assert_int_equal(stage_metric(&stage, PENDING), 3);
         stage_release(&stage);
         stage_wait_metric(&stage, PENDING, 0);
@@ -167,15 +167,18 @@ static void no_room_is_503_and_nothing_is_taken(void **state)
 static void a_narrow_queue_of_the_client_only_slows(void **state)
 {
     static const char *const narrow[] = {"rdkafka.queue.buffering.max.messages=2", NULL};
+    char body[1024];
+    struct buf hits_text;
     (void)state;
-    stage_start_held(&stage, narrow);
+    stage_start_ready(&stage, narrow);
+    buf_init(&hits_text, body, sizeof(body));
     for (int i = 0; i < 20; i++)
-        assert_int_equal(stage_post_alone(&stage, JSON, STAGE_PLAIN_HIT), 204);
-    assert_int_equal(stage_metric(&stage, PENDING), 20);
-    stage_wait_metric(&stage, STAGE_IN_FLIGHT, 2);
-    stage_release(&stage);
+        buf_add_format(&hits_text, "%s" STAGE_PLAIN_HIT, i == 0 ? "[" : ",");
+    buf_add_format(&hits_text, "]");
+    assert_int_equal(stage_post_alone(&stage, JSON, body), 204);
     stage_wait_metric(&stage, PENDING, 0);
     assert_int_equal(stage_stored_count(&stage), 20);
+    assert_int_equal(stage_metric(&stage, PRODUCERS), 1);
     stage_end(&stage);
 }
 
@@ -222,18 +225,19 @@ static void fatal_again_and_again_is_survived(void **state)
 /* A batch is refused as a whole: it is found out which of them is to blame. */
 static void a_refused_hit_is_put_aside_and_its_neighbours_are_kept(void **state)
 {
+    static const char *const patient[] = {"rdkafka.linger.ms=500", NULL}; /* hits of one request: one batch */
     char path[64], line[4096];
     (void)state;
-    stage_start_held(&stage, NULL);
+    stage_start_ready(&stage, patient);
+    assert_int_equal(stage_post_alone(&stage, JSON, HIT("first")), 204);
+    stage_wait_metric(&stage, PENDING, 0);
+    stage_refuse(&stage, 2); /* the batch, then the first of them alone */
     assert_int_equal(stage_post_alone(&stage, JSON, "[" HIT("bad") "," HIT("good") "," HIT("better") "]"),
                      204);
-    stage_wait_metric(&stage, STAGE_IN_FLIGHT, 3);
-    stage_refuse(&stage, 2); /* the batch, then the first of them alone */
-    stage_release(&stage);
     stage_wait_metric(&stage, PENDING, 0);
     assert_int_equal(stage_metric(&stage, "footfall_collector_hits_refused_by_kafka_total"), 1);
-    assert_int_equal(stage_read_hits(&stage, hits, 100), 2);
-    assert_int_equal(stage_stored_count(&stage), 3); /* with the word that a number is skipped */
+    assert_int_equal(stage_read_hits(&stage, hits, 100), 3);
+    assert_int_equal(stage_stored_count(&stage), 4); /* with the word that a number is skipped */
     snprintf(path, sizeof(path), "%s/journal/quarantine/refused", stage.folder);
     FILE *refused = fopen(path, "r");
     assert_non_null(refused);
