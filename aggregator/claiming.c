@@ -42,9 +42,7 @@ static enum step_move begin(void *job)
 {
     struct claiming *claiming = job;
     return steps_command(claiming->steps,
-                         claiming->attempts == 1
-                             ? "BEGIN; SET LOCAL lock_timeout = '5s'; SET LOCAL synchronous_commit = on"
-                             : "BEGIN; SET LOCAL lock_timeout = '2s'; SET LOCAL synchronous_commit = on");
+                         "BEGIN; SET LOCAL lock_timeout = '2s'; SET LOCAL synchronous_commit = on");
 }
 
 static enum step_move own_row(void *job)
