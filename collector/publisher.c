@@ -247,11 +247,16 @@ static enum status open_producer(struct publisher *publisher, struct why *why)
     return STATUS_OK;
 }
 
-/* The properties were good at start. */
+/* The properties were good at start, but a file of certificates may have gone, or the memory for threads. */
 static void reopen_producer(struct publisher *publisher)
 {
     struct why why;
-    MUST(open_producer(publisher, &why) == STATUS_OK);
+    if (open_producer(publisher, &why) != STATUS_OK) {
+        log_error(&publisher->log, "no_producer", "%s; hits wait in the journal, and it is tried again",
+                  why.text);
+        start_anew(publisher, MIN_PAUSE_MS);
+        return;
+    }
     publisher->state = STATE_WAITING;
     producer_check(publisher->producer);
 }

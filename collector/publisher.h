@@ -15,7 +15,8 @@
  * Old entries go where they were meant to go, with their own streams and numbers: to the topic of their time
  * when they may have been sent before, else to that of the settings; a partition that the topic does not have
  * becomes its remainder, so that a stream never lies in two.
- * Loop thread only. What can fail at start: a property of [rdkafka] (*why). */
+ * Loop thread only. What can fail at start: section [rdkafka] (*why, as producer_open says); later the making
+ * of a producer is tried again. */
 #ifndef COLLECTOR_PUBLISHER_H
 #define COLLECTOR_PUBLISHER_H
 

@@ -244,7 +244,7 @@ static rd_kafka_t *open_handle(const struct producer_options *options, struct wh
     rd_kafka_t *handle = new_without_signals(conf, reason, sizeof(reason));
     if (!handle) {
         rd_kafka_conf_destroy(conf);
-        (void)why_say(why, STATUS_MALFORMED, "section [rdkafka]: librdkafka makes no producer of it: %s",
+        (void)why_say(why, STATUS_UNAVAILABLE, "section [rdkafka]: librdkafka makes no producer of it: %s",
                       reason);
     }
     return handle;

@@ -54,7 +54,8 @@ struct producer_place {
 /* Whether librdkafka takes section [rdkafka]: at start, before anything is waited for. */
 enum status producer_check_settings(const char *brokers, const struct settings *settings,
                                     struct why *why) MUST_CHECK;
-/* NULL and *why when librdkafka refuses a property; it connects by itself. */
+/* NULL and *why: MALFORMED when librdkafka refuses a property, UNAVAILABLE when it makes no producer of them, as
+ * when a file of certificates is not there. It connects by itself. */
 struct producer *producer_open(const struct producer_options *options, struct why *why);
 /* FULL until a report has come: its queue is, or what the partition got first is not confirmed. TOO_BIG: more
  * than message.max.bytes of [rdkafka]. UNAVAILABLE: anything else; on_fatal may follow. */

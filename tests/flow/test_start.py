@@ -62,9 +62,15 @@ def test_a_file_that_is_not_there_may_come(programs, topic, database, own_folder
     aggregator.start_again()
 
 
+@pytest.mark.parametrize("part", ["collector", "aggregator"])
+def test_certificates_that_are_not_there_may_come(programs, topic, database, own_folder, part):
+    refused(make(programs, topic, database, part, ready=False, rdkafka__security__protocol="ssl",
+                 rdkafka__ssl__ca__location=own_folder / "authorities.pem"), "ssl.ca.location")
+
+
 @pytest.mark.parametrize("part, setting, value", [
     ("aggregator", "geo.databases", PLACES / "truncated.mmdb"), ("aggregator", "ip2location.key_file", PLACES / "make.pl"),
-    ("collector", "mirror.listen", "nowhere")])
+    ("collector", "mirror.listen", "nowhere"), ("collector", "rdkafka.acks", "1"), ("aggregator", "rdkafka.nonsense", "1")])
 def test_what_is_wrong_is_for_a_person(programs, topic, database, part, setting, value):
     program = make(programs, topic, database, part, ready=False, **{setting.replace(".", "__"): value})
     refused(program, setting, os.EX_CONFIG)

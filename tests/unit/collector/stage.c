@@ -21,9 +21,15 @@ rd_kafka_t *__real_rd_kafka_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, cha
 rd_kafka_t *__wrap_rd_kafka_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, char *text, size_t size);
 
 static rd_kafka_t *last_producer; /* the collector's, as soon as it has one */
+static int failures_left;
 
 rd_kafka_t *__wrap_rd_kafka_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, char *text, size_t size)
 {
+    if (type == RD_KAFKA_PRODUCER && failures_left > 0) {
+        failures_left--;
+        snprintf(text, size, "ssl.ca.location failed");
+        return NULL;
+    }
     rd_kafka_t *handle = __real_rd_kafka_new(type, conf, text, size);
     if (type == RD_KAFKA_PRODUCER)
         last_producer = handle;
@@ -190,6 +196,11 @@ void stage_make_fatal(struct stage *stage)
     assert_int_equal(rd_kafka_test_fatal_error(last_producer, RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER,
                                                "made by a test"),
                      0);
+}
+
+void stage_fail_producers(int count)
+{
+    failures_left = count;
 }
 
 void stage_refuse(struct stage *stage, int count)

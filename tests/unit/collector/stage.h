@@ -73,6 +73,8 @@ void stage_hold(struct stage *stage);
 void stage_release(struct stage *stage);
 /* As librdkafka's own test call does it. */
 void stage_make_fatal(struct stage *stage);
+/* The next so many producers cannot be made. */
+void stage_fail_producers(int count);
 /* The next so many attempts to produce are refused: a record in them is invalid. */
 void stage_refuse(struct stage *stage, int count);
 

@@ -222,6 +222,22 @@ static void fatal_again_and_again_is_survived(void **state)
     stage_end(&stage);
 }
 
+/* As when a file of certificates is being replaced at that moment. */
+static void a_producer_that_cannot_be_made_is_tried_again(void **state)
+{
+    (void)state;
+    stage_start_held(&stage, stage_ack_kafka);
+    int fd = stage_post_held(&stage);
+    stage_fail_producers(1);
+    stage_make_fatal(&stage);
+    stage_wait_metric(&stage, "footfall_collector_kafka_ready", 0);
+    assert_int_equal(stage_ready_status(&stage), 200); /* hits are taken meanwhile */
+    stage_release(&stage);
+    stage_expect(&stage, fd, 204);
+    close(fd);
+    stage_end(&stage);
+}
+
 /* A batch is refused as a whole: it is found out which of them is to blame. */
 static void a_refused_hit_is_put_aside_and_its_neighbours_are_kept(void **state)
 {
@@ -312,6 +328,7 @@ int main(void)
         cmocka_unit_test(a_narrow_queue_of_the_client_only_slows),
         cmocka_unit_test(a_fatal_producer_is_replaced_and_nothing_is_passed_over),
         cmocka_unit_test(fatal_again_and_again_is_survived),
+        cmocka_unit_test(a_producer_that_cannot_be_made_is_tried_again),
         cmocka_unit_test(a_refused_hit_is_put_aside_and_its_neighbours_are_kept),
         cmocka_unit_test(what_the_client_itself_refuses_is_put_aside),
         cmocka_unit_test(with_other_partitions_hits_wait_in_the_journal),
