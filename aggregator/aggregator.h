@@ -31,7 +31,7 @@ struct aggregator_options { /* all borrowed for the aggregator's life */
     const struct ip2location_key *key; /* of the place service; copied */
 };
 
-/* Whether Kafka's client takes the settings: before anything is waited for. */
+/* Whether Kafka's client takes the settings: part of --check-config, and of every start. */
 enum status aggregator_check(const struct configuration *configuration, const struct settings *settings,
                              struct why *why) MUST_CHECK;
 /* NULL and *why when Kafka's client cannot be set up. */

@@ -5,6 +5,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "aggregator/aggregator.h"
 #include "aggregator/backfill.h"
 #include "aggregator/backoff.h"
 #include "aggregator/configuration.h"
@@ -293,6 +294,13 @@ static int dispatch(const struct configuration *configuration, const struct prog
     return run_locate(configuration, call);
 }
 
+/* All that a start would refuse of the settings. */
+static enum status check(const void *values, const struct settings *settings, struct why *why)
+{
+    enum status status = configuration_check(values, why);
+    return status == STATUS_OK ? aggregator_check(values, settings, why) : status;
+}
+
 int main(int argc, char **argv)
 {
     struct configuration configuration;
@@ -303,7 +311,7 @@ int main(int argc, char **argv)
         .row_count = configuration_row_count,
         .values = &configuration,
         .passthrough = "rdkafka",
-        .check = configuration_check,
+        .check = check,
         .commands = commands,
     };
     struct program_call call;

@@ -163,7 +163,7 @@ static void on_ready(void *context, const char *group)
         return;
     }
     log_error(&service->log, "refused", "%s", why.text);
-    stop(service, EX_CONFIG);
+    stop(service, program_refusal(&why));
 }
 
 static void on_refused(void *context, const char *reason)
@@ -201,8 +201,6 @@ static void start(struct service *service)
 
 static enum status open_parts(struct service *service, struct why *why)
 {
-    if (aggregator_check(service->configuration, service->settings, why) != STATUS_OK)
-        return STATUS_MALFORMED;
     if (locating_read_key(service->configuration, &service->key, why) != STATUS_OK)
         return STATUS_MALFORMED;
     service->places = places_open(service->configuration->geo_databases, why);

@@ -137,7 +137,7 @@ static enum status read_settings(const struct program *program, const struct req
         status = settings_set(settings, request->sets[i], why);
     /* What is printed may lack what must be set: it is how a first file is made. */
     if (status == STATUS_OK && program->check && request->needs_check && request->action != PRINT_CONFIG)
-        status = program->check(program->values, why);
+        status = program->check(program->values, settings, why);
     return status;
 }
 

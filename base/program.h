@@ -19,8 +19,8 @@ struct program {
     size_t row_count;
     void *values;
     const char *passthrough;
-    /* Checks across settings (NULL: none): fills *why. */
-    enum status (*check)(const void *values, struct why *why);
+    /* Checks across settings, and of what is passed on (NULL: none): fills *why. */
+    enum status (*check)(const void *values, const struct settings *settings, struct why *why);
     /* What may follow the options; the last row has no name. NULL: no commands. */
     const struct program_command {
         const char *name;

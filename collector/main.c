@@ -12,6 +12,7 @@
 #include "base/program.h"
 #include "collector/check_journal.h"
 #include "collector/collector.h"
+#include "proto/producer.h"
 
 struct run {
     int argc;
@@ -29,6 +30,14 @@ static const struct program_command commands[] = {
     {NULL, NULL, NULL, false},
 };
 
+/* All that a start would refuse of the settings. */
+static enum status check(const void *values, const struct settings *settings, struct why *why)
+{
+    const struct collector_settings *collector = values;
+    enum status status = collector_settings_check(values, why);
+    return status == STATUS_OK ? producer_check_settings(collector->kafka_brokers, settings, why) : status;
+}
+
 static struct program describe(struct collector_settings *values)
 {
     return (struct program){
@@ -38,7 +47,7 @@ static struct program describe(struct collector_settings *values)
         .row_count = collector_setting_count,
         .values = values,
         .passthrough = "rdkafka",
-        .check = collector_settings_check,
+        .check = check,
         .commands = commands,
     };
 }

@@ -22,9 +22,11 @@ static const struct setting_row rows[] = {
     {"a", "size", SETTING_INT, 0, "3", 1, 9, NULL, "How large."},
 };
 
-static enum status check(const void *values, struct why *why)
+static enum status check(const void *values, const struct settings *settings, struct why *why)
 {
     int64_t given;
+    if (settings_passed_count(settings) > 1)
+        return why_say(why, STATUS_DENIED, "rdkafka: one is enough");
     memcpy(&given, values, sizeof(given));
     return given == 7 ? why_say(why, STATUS_CONFLICT, "a.size = 7: not with this weather") : STATUS_OK;
 }
@@ -207,6 +209,8 @@ static void questions_are_answered(void **state)
     expect(run("--version", NULL), EX_OK, "footfall-sample " FOOTFALL_VERSION "\n");
     expect(run("--check-config", NULL), EX_OK, "footfall-sample: the settings are valid\n");
     assert_int_equal(run("--check-config", "--set", "a.size=7", NULL).exit_code, EX_CONFIG);
+    expect(run("--check-config", "--set", "rdkafka.a=1", "--set", "rdkafka.b=1", NULL), EX_CONFIG,
+           "footfall-sample: rdkafka: one is enough\n");
     struct outcome help = run("--help", NULL);
     assert_int_equal(help.exit_code, EX_OK);
     static const char *const words[] = {"footfall-sample: grows things",
