@@ -5,8 +5,9 @@
  *   feed.on_assigned  -> assignment_set -> turn: claims, one after the other; then feed_read_at of all held
  *   feed.on_wake      -> turn: feed_poll -> on_message -> assignment_accept -> intake_take -> the batch fills
  *   turn              -> committing_start, when the store is idle: a claim, the batch when it is due (pace),
- * due sessions and strays; meanwhile the other batch fills store's callbacks -> committing.c: what became of
- * it -> turn tick, 100 ms      -> sessions that are due without a message, strays, claims whose time has come
+ *                        due sessions and strays; meanwhile the other batch fills
+ *   store's callbacks -> committing.c: what became of it -> turn
+ *   tick, 100 ms      -> sessions that are due without a message, strays, claims whose time has come
  *   feed.on_revoked   -> everything is forgotten; what the store is doing may still succeed
  *   feed.on_fault     -> the partition halts (halting.c); a claim that succeeds ends that */
 #include "aggregator/aggregator.h"

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The tables of Footfall. Schema public holds what people query; schema footfall is the aggregator's own book-keeping.
--- Forward only; applied in one transaction under an advisory lock by `footfall-aggregator migrate` or at start. By hand:
--- `psql --single-transaction -f` with each file in order; each records itself in footfall.migrations.
+-- Forward only; each file is applied in a transaction of its own, under an advisory lock, by `footfall-aggregator migrate` or at
+-- start. By hand: `psql --single-transaction -f` with each file in order; each records itself in footfall.migrations.
 
 -- A role named footfall would make the tables of public in the schema of its own name.
 SET LOCAL search_path = public;
