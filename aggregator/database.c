@@ -232,7 +232,17 @@ static bool watch_after(struct database *database, int unsent)
     return true;
 }
 
-static int send_prepared(struct database *database, size_t at);
+static int send_prepared(struct database *database, size_t at)
+{
+    const struct database_statement *statement = &database->statement;
+    char name[24];
+    snprintf(name, sizeof name, "s%zu", at);
+    if (at < database->prepared_count)
+        return PQsendQueryPrepared(database->conn, name, statement->parameter_count, statement->values,
+                                   statement->lengths, statement->formats, 1);
+    MUST(at < DATABASE_MAX_PREPARED);
+    return PQsendPrepare(database->conn, name, statement->sql, 0, NULL);
+}
 
 /* The server has answered everything of the statement under way. */
 static void finish_statement(struct database *database)
@@ -422,18 +432,6 @@ static size_t prepared_find(const struct database *database, const char *sql)
     while (at < database->prepared_count && database->prepared[at] != sql)
         at++;
     return at;
-}
-
-static int send_prepared(struct database *database, size_t at)
-{
-    const struct database_statement *statement = &database->statement;
-    char name[24];
-    snprintf(name, sizeof name, "s%zu", at);
-    if (at < database->prepared_count)
-        return PQsendQueryPrepared(database->conn, name, statement->parameter_count, statement->values,
-                                   statement->lengths, statement->formats, 1);
-    MUST(at < DATABASE_MAX_PREPARED);
-    return PQsendPrepare(database->conn, name, statement->sql, 0, NULL);
 }
 
 void database_query(struct database *database, const struct database_statement *statement,
