@@ -2,7 +2,7 @@
  * assignment: which partitions the group gave us, which of them are claimed in Postgres, and what is to be
  * read of each.
  *
- *             assignment_set                    assignment_hold
+ *             assignment_set                  assignment_hold_take
  *   NONE ─────────────────────> WANTED ───────────────────────────> HELD
  *     ^                          ^  └ not before claim_at             │
  *     │   assignment_clear       └──── assignment_drop, _fence ───────┘

@@ -2,8 +2,8 @@
  * ip2location: how the service is asked: its key, and the request for one address or many.
  *
  * The key comes from a setting or a file and is read again on SIGHUP. It is part of a URL or of a header
- * field, so only characters that need no escaping are taken; it is never logged, and once there is one the
- * process leaves no core dump. Pure but for the file; start-up and reload. */
+ * field, so only characters that need no escaping are taken; it is never logged. Pure but for the
+ * file; start-up and reload. */
 #ifndef AGGREGATOR_IP2LOCATION_H
 #define AGGREGATOR_IP2LOCATION_H
 

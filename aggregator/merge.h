@@ -3,7 +3,7 @@
  *
  *   merge_start:  dedup against the received sets; the audit of streams; hits are added up (rollups)
  *                 and merged per key; gives the stored rows to look up
- *   merge_take:   a stored row that was taken back (or a stray that was taken in) joins
+ *   merge_take_…: a stored row that was taken back (or a stray that was taken in) joins
  *   merge_finish: joins open sessions, closes those that are due, encodes all rows
  *
  * A hit whose home takes part in the batch goes straight to that claim, wherever it was read: the claim is

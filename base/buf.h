@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * buf: bytes that are appended, with a stated maximum and an overflow that is remembered until asked.
  *
- * Either over the caller's memory (buf_init, never allocates) or growing up to a maximum (buf_new_growing).
+ * Either over the caller's memory (buf_init, never allocates) or growing up to a maximum (buf_init_growing).
  * When an append does not fit, nothing of it is added, `overflowed` is set and every later append is refused:
  * writers append without checking and ask once at the end. Pure, any thread. */
 #ifndef BASE_BUF_H
