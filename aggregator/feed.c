@@ -301,7 +301,7 @@ static void take_message(struct feed *feed, const rd_kafka_message_t *message)
     };
     rd_kafka_timestamp_type_t type;
     taken.written.ms = rd_kafka_message_timestamp(message, &type);
-    if (type == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE)
+    if (type == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE || taken.written.ms < 0) /* -1: its producer wrote none */
         taken.written = wall_now();
     if (!taken.has_value)
         find_control(message, &taken);

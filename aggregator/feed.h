@@ -20,7 +20,7 @@ struct feed;
 struct feed_message {
     int partition;
     int64_t offset;
-    wall_ms written; /* Kafka timestamp */
+    wall_ms written; /* Kafka timestamp; now, when its producer wrote none */
     bool has_value;
     bool is_control; /* no value, but the header CONTROL_HEADER */
     slice value;     /* borrowed during the callback, as the next */
