@@ -74,8 +74,19 @@ wall_ms result_time(const struct pg_result *result, int row, int column)
     return row_time(result_int64(result, row, column));
 }
 
+/* Times and counts, without which nothing can be read. */
+static bool has_numbers(const struct pg_result *result, int row, int column)
+{
+    bool has = true;
+    for (int number = 2; number <= 5; number++)
+        has &= !result_is_null(result, row, column + number);
+    return has;
+}
+
 enum status result_session(const struct pg_result *result, int row, int column, struct session *session)
 {
+    if (!has_numbers(result, row, column))
+        return STATUS_MALFORMED;
     *session = (struct session){.host = result_text(result, row, column + 1),
                                 .start = result_time(result, row, column + 2),
                                 .last = result_time(result, row, column + 3),

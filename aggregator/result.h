@@ -25,8 +25,8 @@ int64_t result_int64(const struct pg_result *result, int row, int column);
 slice result_text(const struct pg_result *result, int row, int column); /* NULL: empty */
 wall_ms result_time(const struct pg_result *result, int row, int column);
 /* Twelve columns from `column` on, in the order of footfall.strays: ip, host, start, last, events, bot
- * events, entry page, referrer, country, state, city, exit page. MALFORMED: the ip is no address, or it is no
- * sound session. */
+ * events, entry page, referrer, country, state, city, exit page. MALFORMED: the ip is no address, a time or a
+ * count is missing, or it is no sound session. */
 enum status result_session(const struct pg_result *result, int row, int column,
                            struct session *session) MUST_CHECK;
 

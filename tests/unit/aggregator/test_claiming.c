@@ -175,11 +175,21 @@ static void open_sessions_are_loaded_in_pieces_of_one_size(void **state)
 static void a_change_that_is_no_session_halts(void **state)
 {
     struct store_bench *bench = *state;
-    postgres_do(bench->admin, "INSERT INTO footfall.open_session_pages VALUES"
-                              " ('hits', 6, 1, 1, '[[\"nonsense\",\"example.com\",0,0,1,0]]')");
-    assert_null(store_bench_claim(bench, 6));
-    assert_int_equal(bench->result.outcome, STORE_HALT);
-    assert_int_equal(bench->result.partition, 6);
+    static const char *const changes[] = {"[\"nonsense\",\"example.com\",0,0,1,0]",
+                                          "[\"10.0.0.1\",\"example.com\",5,0,1,0]",
+                                          "[\"10.0.0.1\",\"example.com\",0,0,1]",
+                                          "[\"10.0.0.1\",\"example.com\",null,0,1,0]",
+                                          "[]",
+                                          "7"};
+    for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
+        postgres_do(bench->admin,
+                    "DELETE FROM footfall.open_session_pages;"
+                    "INSERT INTO footfall.open_session_pages VALUES ('hits', 6, 1, 1, '[%s]')",
+                    changes[i]);
+        assert_null(store_bench_claim(bench, 6));
+        assert_int_equal(bench->result.outcome, STORE_HALT);
+        assert_int_equal(bench->result.partition, 6);
+    }
 }
 
 static void a_page_that_is_no_page_halts(void **state)
