@@ -257,6 +257,7 @@ static bool change(struct backfill *backfill, const char *sql, const char *hour)
     return ask(backfill, &statement, NULL);
 }
 
+/* Those whose first hit change_hits is about to change: the place of a session is that of its first hit. */
 static bool change_sessions(struct backfill *backfill, const char *hour)
 {
     return change(
@@ -264,7 +265,13 @@ static bool change_sessions(struct backfill *backfill, const char *hour)
         "UPDATE session_events_aggregated_ip s"
         "   SET country = found.country, state = found.state, city = found.city"
         "  FROM " FOUND " WHERE s.ip = found.ip"
-        "   AND s.start_session >= $8::timestamp AND s.start_session < $8::timestamp + interval '1 hour'",
+        "   AND s.start_session >= $8::timestamp AND s.start_session < $8::timestamp + interval '1 hour'"
+        "   AND EXISTS (SELECT FROM processed_events p"
+        "                WHERE p.ip = s.ip AND p.host = s.host AND p.event_timestamp = s.start_session"
+        "                  AND p.url = s.entry_url AND p.referrer = coalesce(s.referrer, '')"
+        "                  AND p.geo_source IN ('mmdb', 'none')"
+        "                  AND p.event_timestamp >= $8::timestamp"
+        "                  AND p.event_timestamp < $8::timestamp + interval '1 hour')",
         hour);
 }
 

@@ -20,8 +20,8 @@ def stored(migrated):
         at = FIRST + datetime.timedelta(hours=hour)
         database.execute("SELECT footfall.make_day(%s::date)", at)
         database.execute(
-            "INSERT INTO processed_events (ip, event_timestamp, host, url, geodata, country, geo_source)"
-            " SELECT '8.8.4.' || n, %s::timestamp + n * interval '30 s', 'shop.example', 'https://shop.example/' || n,"
+            "INSERT INTO processed_events (ip, event_timestamp, referrer, host, url, geodata, country, geo_source)"
+            " SELECT '8.8.4.' || n, %s::timestamp + n * interval '30 s', '', 'shop.example', 'https://shop.example/' || n,"
             "        '{\"country\": \"US\", \"state\": \"-\", \"city\": \"-\"}', 'US',"
             "        CASE n %% 4 WHEN 0 THEN 'none' WHEN 1 THEN 'api' ELSE 'mmdb' END"
             "   FROM generate_series(1, 100) n", at)
@@ -29,8 +29,8 @@ def stored(migrated):
                          " VALUES ('10.0.0.1', %s, '{}', 'private')", at)
         database.execute(
             "INSERT INTO session_events_aggregated_ip (start_session, end_session, ip, host, web_events, last_hit, bot_events,"
-            "                                          country)"
-            " SELECT event_timestamp, event_timestamp + interval '5 min', ip, host, 1, event_timestamp, 0, country"
+            "                                          entry_url, country)"
+            " SELECT event_timestamp, event_timestamp + interval '5 min', ip, host, 1, event_timestamp, 0, url, country"
             "   FROM processed_events WHERE event_timestamp >= %s::timestamp AND geo_source <> 'private'", at)
     database.execute("SELECT footfall.recount_rollups('-infinity', 'infinity')")
     return database
@@ -67,6 +67,19 @@ def test_rows_and_sessions_get_the_place_of_the_service(stored, stub):
     assert stored.value("SELECT sum(hits) FROM traffic_by_hour WHERE state = 'Karnataka'") == 75 * HOURS
     assert stored.value("SELECT footfall.recount_rollups('-infinity', 'infinity')") == 0, "rollups differ from the hits"
     assert "0 hits and 0 sessions changed" in backfill(stored, stub).stdout and len(stub.asked) == 75
+
+
+def test_a_session_keeps_the_place_of_its_first_hit(stored, stub):
+    """The service had answered for that one, and was away for the next."""
+    stored.execute(
+        "INSERT INTO processed_events (ip, event_timestamp, referrer, host, url, geodata, country, geo_source)"
+        " SELECT ip, event_timestamp + later, '', host, url || '/next', geodata, country, 'mmdb'"
+        "   FROM processed_events, unnest(ARRAY['0 s', '1 s']::interval[]) AS later WHERE geo_source = 'api'")
+    assert backfill(stored, stub).returncode == 0
+    assert sources(stored) == {"api": 150 * HOURS, "private": HOURS}
+    assert stored.rows("SELECT s.ip FROM session_events_aggregated_ip s JOIN processed_events p"
+                       "    ON p.ip = s.ip AND p.event_timestamp = s.start_session AND p.url = s.entry_url"
+                       " WHERE (s.country, s.city) IS DISTINCT FROM (p.country, p.city)") == []
 
 
 def test_only_since(stored, stub):
