@@ -350,6 +350,23 @@ static void a_partition_that_is_claimed_meanwhile_for_the_first_time(void **stat
     postgres_disconnect(batch);
 }
 
+/* backfill-geo changes sessions, then hits: in the same order, so that neither waits in a circle. */
+static void sessions_go_before_hits(void **state)
+{
+    struct store_bench *bench = *state;
+    plant_hits(bench, GONE, 1);
+    PGconn *backfill = postgres_connect(bench->conninfo);
+    postgres_do(backfill, "BEGIN; UPDATE session_events_aggregated_ip SET city = 'Bengaluru'");
+    struct run run = {.bench = bench};
+    start_and_wait(&run);
+    postgres_do(backfill, "UPDATE processed_events SET city = 'Bengaluru'; COMMIT");
+    join(&run);
+    assert_int_equal(run.report.removed[ERASE_HITS], 1);
+    assert_int_equal(run.report.removed[ERASE_SESSIONS], 1);
+    store_bench_ask(bench, SESSIONS_OF(GONE), "0");
+    postgres_disconnect(backfill);
+}
+
 static void who_may_not_delete_is_told(void **state)
 {
     struct store_bench *bench = *state;
@@ -407,6 +424,7 @@ int main(void)
         TEST(nobody_is_disturbed_when_nothing_is_found),
         TEST(what_came_since_the_look_goes_too),
         TEST(a_partition_that_is_claimed_meanwhile_for_the_first_time),
+        TEST(sessions_go_before_hits),
         TEST(who_may_not_delete_is_told),
         TEST(more_sessions_than_fit_are_all_times),
     };

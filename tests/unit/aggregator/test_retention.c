@@ -12,6 +12,17 @@
 #include "tests/unit/aggregator/store_bench.h"
 
 enum { KEPT_DAYS = 30, EVERY_MS = 600000, LONG_MS = 400000 };
+#define DAY_MS INT64_C(86400000)
+
+static int64_t our_clock_ahead_ms; /* of Postgres' */
+
+wall_ms __wrap_wall_now(void);
+wall_ms __real_wall_now(void);
+
+wall_ms __wrap_wall_now(void)
+{
+    return (wall_ms){__real_wall_now().ms + our_clock_ahead_ms};
+}
 
 struct bench {
     uv_loop_t loop;
@@ -51,6 +62,7 @@ static int tear_down(void **state)
     postgres_drop("retention_test");
     free(bench->conninfo);
     free(bench);
+    our_clock_ahead_ms = 0;
     return 0;
 }
 
@@ -120,6 +132,26 @@ static void what_is_too_old_goes_and_the_rest_stays(void **state)
     assert_int_equal(measured(bench, METRICS_SESSIONS_DROPPED), 1);
     assert_int_equal(measured(bench, METRICS_REJECTS_DROPPED), 1);
     assert_int_equal(measured(bench, METRICS_RETENTION_FAILURES), 0);
+    assert_int_equal(measured(bench, METRICS_DAYS_DUE), 0);
+}
+
+/* What either clock still keeps stays. */
+static void the_earlier_clock_decides(void **state)
+{
+    struct bench *bench = *state;
+    add_days(bench, 33, 29);
+    add_sessions(bench, 1, "ago(31)");
+    our_clock_ahead_ms = -2 * DAY_MS;
+    tick_after(bench, 0);
+    assert_ask(bench,
+               "SELECT count(*) || ' ' || (min(event_timestamp) = ago(32))::text FROM processed_events",
+               "8 true");
+    assert_ask(bench, "SELECT count(*) FROM session_events_aggregated_ip", "1");
+    our_clock_ahead_ms = 400 * DAY_MS;
+    tick_after(bench, EVERY_MS);
+    assert_ask(bench,
+               "SELECT count(*) || ' ' || (min(event_timestamp) = ago(30))::text FROM processed_events",
+               "4 true");
     assert_int_equal(measured(bench, METRICS_DAYS_DUE), 0);
 }
 
@@ -283,6 +315,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(what_is_too_old_goes_and_the_rest_stays),
+        TEST(the_earlier_clock_decides),
         TEST(a_day_that_is_made_again_goes_at_the_next_pass),
         TEST(a_reader_is_given_way),
         TEST(a_day_that_cannot_go_is_passed_over),
