@@ -9,8 +9,10 @@ import re
 import pytest
 
 from bench import hits, oracle
+from bench.documents import blocks
 from bench.halts import named_command, start_again, wait_halted
-from bench.topics import Message
+from bench.topics import Message, Topic
+from conftest import TOP
 from servers import wait_until
 
 SEED = 17
@@ -85,6 +87,24 @@ def test_a_topic_that_was_made_anew(programs, topic, database, some, is_running)
     wait_halted(aggregator, 0)
     database.wait_stored(topic)
     oracle.check(database, some)
+
+
+def test_a_topic_of_another_name(programs, kafka, topic, database):
+    """As operations.md says: sessions that are open go on in the other topic, where visitors are in other partitions."""
+    some = hits.make(3000, SEED, until=hits.now_ms() + 3_600_000)  # up to now
+    topic.produce(hits.from_collectors(some[:1500], topic.partitions, SEED))
+    aggregator = programs.aggregator(topic, database)
+    database.wait_stored(topic)
+    aggregator.stop_well()
+    assert database.value("SELECT count(*) FROM footfall.open_sessions") > 50
+    other = Topic(kafka, f"{topic.name}-2", 5).create()
+    other.produce(hits.from_collectors(some[1500:], other.partitions, SEED + 1))
+    [block] = [each.text for each in blocks(TOP / "docs/operations.md") if "footfall.open_session_pages" in each.text]
+    database.execute(block.replace("'hits", f"'{topic.name}").replace("24", "5"))
+    programs.aggregator(other, database)
+    database.wait_stored(other)
+    oracle.check(database, some)
+    assert database.value("SELECT count(*) FROM footfall.open_sessions WHERE topic = %s", topic.name) == 0
 
 
 def test_another_cluster(programs, topic, database, some):
