@@ -8,6 +8,7 @@ import pytest
 
 from bench import hits
 from bench.documents import blocks
+from bench.footfall import SMALL_BATCHES
 from bench.topics import Message
 from conftest import TOP
 from servers import wait_until
@@ -178,7 +179,7 @@ def test_the_account_is_exact_whenever_the_aggregator_is_killed(programs, topic,
         messages += records
         expected[stream] = (200 - len(holes_at), len(skipped), 200, len(holes_at - skipped))
     topic.produce(messages[:len(messages) // 2])
-    programs.aggregator(topic, database, failpoint=moment, ready=False).wait_killed()
+    programs.aggregator(topic, database, failpoint=moment, ready=False, env=SMALL_BATCHES).wait_killed()
     topic.produce(messages[len(messages) // 2:])
     programs.aggregator(topic, database)
     database.wait_stored(topic)

@@ -9,6 +9,7 @@ import json
 import pytest
 
 from bench import hits, oracle
+from bench.footfall import SMALL_BATCHES
 from bench.topics import Message, Topic
 from conftest import TOP
 from servers import wait_until
@@ -94,7 +95,7 @@ def test_killed_at_every_moment(programs, topic, database, enriched, some, long)
     topic.produce(messages[:half])
     settings = {"enriched__topic": enriched.name, "kafka__instance": "one"}  # whose partitions wait for its next life
     for moment in MOMENTS if long > 1 else ["before_commit"]:
-        programs.aggregator(topic, database, failpoint=moment, **settings).wait_killed()
+        programs.aggregator(topic, database, failpoint=moment, env=SMALL_BATCHES, **settings).wait_killed()
     one = programs.aggregator(topic, database, **settings)
     database.wait_stored(topic)
     assert check(database, enriched) > 0, "what was confirmed and not committed"

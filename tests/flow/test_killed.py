@@ -5,6 +5,7 @@ import signal
 import pytest
 
 from bench import hits, oracle
+from bench.footfall import SMALL_BATCHES
 from servers import wait_until
 
 SEED = 11
@@ -24,7 +25,7 @@ def filled(topic, some):
 
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_killed(programs, filled, database, some, moment):
-    aggregator = programs.aggregator(filled, database, failpoint=moment)
+    aggregator = programs.aggregator(filled, database, failpoint=moment, env=SMALL_BATCHES)
     aggregator.wait_killed()
     assert database.value("SELECT count(*) FROM processed_events") < len(some)
     aggregator.start_again()
@@ -35,13 +36,11 @@ def test_killed(programs, filled, database, some, moment):
 def test_killed_again_and_again(programs, filled, database, some, long):
     """Each life ends a little later in a batch than the one before."""
     for life in range(6 * long):
-        programs.aggregator(filled, database, failpoint=MOMENTS[life % 4].split(":")[0] + f":{1 + life // 4}").wait_killed()
+        moment = MOMENTS[life % 4].split(":")[0]
+        programs.aggregator(filled, database, failpoint=f"{moment}:{1 + life // 4}", env=SMALL_BATCHES).wait_killed()
     programs.aggregator(filled, database)
     database.wait_stored(filled)
     oracle.check(database, some)
-
-
-SMALL_BATCHES = {"FOOTFALL_FAILPOINT_NUMBERS": "batch_messages=500"}
 
 
 def test_stale_aggregators_write_nothing_and_steal_nothing(programs, topic, database, some):
@@ -127,7 +126,7 @@ def test_postgres_restarted_under_load(programs, topic, database, postgres, some
 
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_postgres_restarted_in_a_transaction(programs, filled, database, postgres, some, moment):
-    aggregator = programs.aggregator(filled, database, failpoint=f"{moment}:stop")
+    aggregator = programs.aggregator(filled, database, failpoint=f"{moment}:stop", env=SMALL_BATCHES)
     aggregator.wait_stopped()
     postgres.stop(signal.SIGQUIT)
     postgres.start()

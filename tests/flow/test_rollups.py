@@ -7,6 +7,7 @@ from servers import wait_until
 
 SEED = 31
 OFTEN = {"FOOTFALL_FAILPOINT_NUMBERS": "fold_every_ms=1"}  # with every tick
+OFTEN_AND_SMALL = {"FOOTFALL_FAILPOINT_NUMBERS": "fold_every_ms=1,batch_messages=500"}  # batches, too
 MOMENTS = ["inside_fold:2", "after_fold:2", "inside_copy:40", "before_commit:4", "after_commit:4"]
 
 
@@ -54,7 +55,7 @@ def test_right_at_any_moment(programs, topic, database, some):
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_killed(programs, topic, database, some, moment):
     """In a fold, before and after its commit; and in a batch, with folds between."""
-    aggregator = programs.aggregator(topic, database, failpoint=moment, env=OFTEN)
+    aggregator = programs.aggregator(topic, database, failpoint=moment, env=OFTEN_AND_SMALL)
     topic.produce(hits.from_collectors(some, topic.partitions, SEED))
     aggregator.wait_killed()
     aggregator.start_again()

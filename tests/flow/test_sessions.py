@@ -6,11 +6,11 @@ import time
 import pytest
 
 from bench import hits, oracle
+from bench.footfall import SMALL_BATCHES
 from servers import wait_until
 
 COUNT = 200_000
 SEED = 20250202
-STOPPED_AT = 6  # even batches of the largest size, 20,000 hits, do not hold all of them before that
 CHANGES, MOST_CHANGES, CHANGE_S = 8, 80, 2
 
 
@@ -51,7 +51,7 @@ def test_three_aggregators(programs, topic, database, some, messages):
 
 def test_ended_and_started_in_the_middle(programs, topic, database, some, messages):
     topic.produce(messages)
-    aggregator = programs.aggregator(topic, database, failpoint=f"before_commit:{STOPPED_AT}:stop")
+    aggregator = programs.aggregator(topic, database, failpoint="before_commit:6:stop", env=SMALL_BATCHES)
     aggregator.wait_stopped()
     assert 0 < database.value("SELECT count(*) FROM processed_events") < len(some)
     aggregator.stop_well()  # a transaction is under way

@@ -21,6 +21,9 @@ SEGMENT_BYTES = 512 * 1024
 SMALL_SEGMENTS = {"FOOTFALL_FAILPOINT_NUMBERS": f"segment_bytes={SEGMENT_BYTES}", "UV_THREADPOOL_SIZE": "1"}
 LONG = {"most": 3, "padding": 3000}
 
+# For an aggregator: however fast a machine is, what a test produces is many batches.
+SMALL_BATCHES = {"FOOTFALL_FAILPOINT_NUMBERS": "batch_messages=500"}
+
 
 class Ours(Program):
     """One of our programs. Only the test ends it (kill, a failpoint, stop_well, wait_left), it does not end by itself; and it
