@@ -119,7 +119,7 @@ def test_hits_wait_while_the_topic_is_away(programs, topic, database, some):
     messages = list(hits.from_collectors(some, topic.partitions, SEED))
     half = len(messages) // 2
     topic.produce(messages[:half])
-    aggregator = programs.aggregator(topic, database, enriched__topic=enriched.name)
+    aggregator = programs.aggregator(topic, database, ready=False, enriched__topic=enriched.name)
 
     def failures():
         return aggregator.metrics()["footfall_enriched_failures_total"]
