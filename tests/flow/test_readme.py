@@ -293,4 +293,4 @@ def test_every_block_has_its_test():
     """Those of docs/cutover.md are in test_cutover.py."""
     assert {block.language for block in blocks(README)} <= {"sh", "ini", "sql", "nginx", "html", "json"}
     assert [block.language for block in blocks(OPERATIONS)] == [
-        "sh", "ini", "sql", "ini", "ini", "sql", "sh", "ini", "ini", "sql", "sql", "sql", "sh", "sh", "sql", "sh", "sql", "sql", "sh"]
+        "sh", "ini", "sql", "ini", "ini", "sql", "sh", "ini", "ini", "sql", "sql", "sql", "sh", "sh", "sql", "sh", "sql", "sql", "sql", "sh"]
