@@ -123,6 +123,7 @@ def test_hits_wait_while_the_topic_is_away(programs, topic, database, some):
 
     def failures():
         return aggregator.metrics()["footfall_enriched_failures_total"]
+    wait_until(lambda: "event=enriched_retry" in aggregator.log_text(), "it has tried")
     database.wait(failures, lambda now: now >= 2, "it says so")
     assert aggregator.fetch("/readyz")[0] == 503 and f"topic {enriched.name}: " in aggregator.log_text()
     assert database.value("SELECT count(*) FROM processed_events") == 0
